@@ -108,6 +108,9 @@ uri_quote() {
     say "$out"
 }
 
+# A zombie has stopped, even if its parent has not noticed yet.
+alive() { grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status"; }
+
 port_in_use() { (exec 3<>"/dev/tcp/$1/$2") 2>/dev/null; }
 
 # The value of KEY in a file of KEY=VALUE lines.

@@ -45,7 +45,7 @@ clinicq_cluster_up() {
     clinicq_stage_up || return 1
     folder=$(make_reachable_folder "$1") || return 1
     CLINICQ_CLUSTERS[$1]=$folder
-    clinicq_cluster_use "$1"
+    export CLINICQ_CLUSTER=$folder
     clinicq_server create && clinicq_server start || return 1
     [ "${2:-}" = bare ] || clinicq_server database || return 1
     clinicq_cluster_use "$1"
@@ -123,7 +123,7 @@ clinicq_shim_up() {
             if curl -fsS -m 2 -o /dev/null "$CLINICQ_METRICS_URL/ready" 2>/dev/null; then
                 return 0
             fi
-            kill -0 "$CLINICQ_SHIM_PID" 2>/dev/null || break
+            alive "$CLINICQ_SHIM_PID" || break
             sleep 0.1
         done
         clinicq_shim_down
@@ -139,10 +139,11 @@ clinicq_shim_down() {
     [ -n "$pid" ] || return 0
     kill "-${1:-TERM}" "$pid" 2>/dev/null || true
     for _ in {1..200}; do
-        kill -0 "$pid" 2>/dev/null || break
+        alive "$pid" || break
         sleep 0.1
     done
-    if kill -KILL "$pid" 2>/dev/null; then
+    if alive "$pid"; then
+        kill -KILL "$pid" 2>/dev/null || true
         warn "The shim did not stop within 20 s and was killed."
     fi
     CLINICQ_SHIM_STATUS=0
@@ -160,7 +161,7 @@ clinicq_down() {
     for number in "${!CLINICQ_SHIM_PIDS[@]}"; do
         CLINICQ_SHIM_PID=${CLINICQ_SHIM_PIDS[number]}
         CLINICQ_SHIM_LOG=${CLINICQ_SHIM_LOGS[number]}
-        ! kill -0 "$CLINICQ_SHIM_PID" 2>/dev/null || clinicq_shim_down
+        clinicq_shim_down
     done
     CLINICQ_SHIM_PIDS=()
     for name in "${!CLINICQ_CLUSTERS[@]}"; do
