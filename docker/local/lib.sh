@@ -135,3 +135,15 @@ clinicq_stage() {
 }
 
 staged_shim() { find "$1" -type f -name clinicq-shim | head -n 1; }
+
+# What git would hand out of this checkout, changes included; without git all but what was built.
+copy_checkout() {
+    mkdir -p "$1"
+    if git -C "$CLINICQ_TOP" rev-parse 2>/dev/null; then
+        git -C "$CLINICQ_TOP" ls-files -z -c -o --exclude-standard
+    else
+        find "$CLINICQ_TOP" \( -name .git -o -name .run -o -path '*/extension/build' \
+            -o -path '*/shim/build' \) -prune -o -type f -printf '%P\0'
+    fi | sort -zu | tar -C "$CLINICQ_TOP" --null --ignore-failed-read -T - -cf - 2>/dev/null |
+        tar -C "$1" -xf -
+}
