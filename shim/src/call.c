@@ -1,0 +1,193 @@
+#include "call.h"
+
+#include "headers.h"
+#include "multipart.h"
+#include "query.h"
+#include "utf8.h"
+
+#include <ctype.h>
+#include <json-c/json.h>
+#include <string.h>
+#include <strings.h>
+
+/* The parameters of clinicq_api.call, in order. */
+enum {
+    P_ROUTE,
+    P_TOKEN,
+    P_PATH,
+    P_QUERY,
+    P_BODY,
+    P_BODY_FAULT,
+    P_REQUEST_ID,
+    P_CLIENT,
+    P_BASE_URL,
+};
+
+#define HOST_MAX 255
+
+static struct { struct buffer fallback; } base;
+
+void call_open(const char *address, unsigned port) {
+    bool v6 = strchr(address, ':') != NULL;
+
+    buffer_format(&base.fallback, "http://%s%s%s:%u", v6 ? "[" : "", address, v6 ? "]" : "", port);
+}
+
+void call_close(void) {
+    buffer_free(&base.fallback);
+}
+
+static const char *object_text(struct request *r, struct json_object *object) {
+    size_t len;
+    const char *text = json_object_to_json_string_length(
+        object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
+
+    return arena_text(&r->arena, text, len);
+}
+
+bool call_query(struct request *r) {
+    struct json_object *object;
+    bool ok;
+
+    r->call.parameters[P_QUERY] = NULL;
+    if (r->query_len == 0)
+        return true;
+    object = json_object_new_object();
+    ok = query_parse(object, r->query, r->query_len) == QUERY_OK;
+    if (ok && json_object_object_length(object) > 0)
+        r->call.parameters[P_QUERY] = object_text(r, object);
+    json_object_put(object);
+    return ok;
+}
+
+/* A value that text cannot hold names no object, so each wrong byte becomes U+FFFD and the database
+ * answers 404 in its own order of checks. */
+static void add_path_value(struct buffer *out, const char *value, size_t len) {
+    buffer_char(out, '"');
+    for (size_t i = 0; i < len;) {
+        size_t step = value[i] == '\0' ? 0 : utf8_step(value + i, len - i);
+
+        if (step == 0) {
+            buffer_text(out, "\xEF\xBF\xBD");
+            step = 1;
+        } else {
+            if (value[i] == '"' || value[i] == '\\')
+                buffer_char(out, '\\');
+            buffer_add(out, value + i, step);
+        }
+        i += step;
+    }
+    buffer_char(out, '"');
+}
+
+/* The decoded path values as an array literal. */
+static const char *path_values(struct request *r) {
+    struct buffer out = {0};
+    const char *text;
+
+    if (r->match.value_count == 0)
+        return NULL;
+    buffer_char(&out, '{');
+    for (unsigned i = 0; i < r->match.value_count; i++) {
+        const struct segment *s = &r->match.values[i];
+        char *value = arena_alloc(&r->arena, s->len);
+
+        if (i > 0)
+            buffer_char(&out, ',');
+        add_path_value(&out, value, percent_decode(value, s->at, s->len, false));
+    }
+    buffer_char(&out, '}');
+    text = arena_text(&r->arena, out.data, out.len);
+    buffer_free(&out);
+    return text;
+}
+
+static bool media_type_is(const char *content_type, const char *type) {
+    size_t len = strlen(type);
+    char next;
+
+    if (content_type == NULL || strncasecmp(content_type, type, len) != 0)
+        return false;
+    next = content_type[len];
+    return next == '\0' || next == ';' || next == ' ' || next == '\t';
+}
+
+static const char *form_fault(struct request *r, struct json_object *object) {
+    if (media_type_is(r->content_type, "multipart/form-data")) {
+        switch (multipart_parse(object, r->content_type, r->body.data, r->body.len)) {
+        case MULTIPART_OK:
+            return NULL;
+        case MULTIPART_ENCODING:
+            return "encoding";
+        case MULTIPART_FORM:
+            return "form";
+        }
+    }
+    switch (query_parse(object, r->body.data, r->body.len)) {
+    case QUERY_OK:
+        return NULL;
+    case QUERY_ENCODING:
+        return "encoding";
+    case QUERY_TOO_MANY:
+        return "form";
+    }
+    return "form";
+}
+
+static void build_body(struct request *r) {
+    const char **body = &r->call.parameters[P_BODY];
+    const char **fault = &r->call.parameters[P_BODY_FAULT];
+
+    *body = *fault = NULL;
+    if (r->route == NULL || !r->route->takes_fields || r->body.len == 0)
+        return;
+    if (media_type_is(r->content_type, "application/json")) {
+        if (utf8_text(r->body.data, r->body.len))
+            *body = r->body.data;
+        else
+            *fault = "encoding";
+    } else if (media_type_is(r->content_type, "application/x-www-form-urlencoded") ||
+               media_type_is(r->content_type, "multipart/form-data")) {
+        struct json_object *object = json_object_new_object();
+
+        *fault = form_fault(r, object);
+        if (*fault == NULL)
+            *body = object_text(r, object);
+        json_object_put(object);
+    } else {
+        *fault = "media-type";
+    }
+}
+
+static const char *base_url(struct request *r) {
+    size_t len = r->host != NULL ? strlen(r->host) : 0;
+    char *url;
+
+    for (size_t i = 0; i < len; i++)
+        if (!isalnum((unsigned char) r->host[i]) && strchr(".:[]-", r->host[i]) == NULL)
+            len = 0;
+    if (len == 0 || len > HOST_MAX)
+        return base.fallback.data;
+    url = arena_alloc(&r->arena, len + 8);
+    memcpy(url, "http://", 7);
+    memcpy(url + 7, r->host, len + 1);
+    return url;
+}
+
+void call_build(struct request *r) {
+    const char **p = r->call.parameters;
+    bool open = r->route != NULL && r->route->open;
+
+    r->call.class = r->route != NULL ? r->route->class : CALL_READ;
+    r->call.sql = NULL;
+    p[P_ROUTE] = r->route != NULL ? r->route->key : NULL;
+    p[P_TOKEN] = open ? NULL : headers_token(r->authorization);
+    p[P_PATH] = r->route != NULL ? path_values(r) : NULL;
+    p[P_REQUEST_ID] = r->id;
+    p[P_CLIENT] = r->client->address[0] != '\0' ? r->client->address : NULL;
+    p[P_BASE_URL] = base_url(r);
+    build_body(r);
+    r->call.lane = NULL;
+    if (r->route != NULL && r->route->lane != NULL && p[P_BODY] != NULL)
+        r->call.lane = lane_of_body(r->route->lane, p[P_BODY], strlen(p[P_BODY]));
+}

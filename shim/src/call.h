@@ -1,0 +1,17 @@
+/* A request as the parameters of clinicq_api.call, and its result as a reply. */
+#ifndef CLINICQ_CALL_H
+#define CLINICQ_CALL_H
+
+#include "request.h"
+
+/* The host and port that absolute links fall back on. */
+void call_open(const char *address, unsigned port);
+void call_close(void);
+
+/* Fills r->call. The query must be valid, see call_query(). */
+void call_build(struct request *r);
+
+/* Turns the query string into the JSON parameter; false when it cannot be one. */
+bool call_query(struct request *r);
+
+#endif

@@ -1,0 +1,127 @@
+#include "client.h"
+
+#include "clock.h"
+#include "config.h"
+#include "memory.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+
+#define IDLE_LIMIT        MS(60000)
+#define SEND_LIMIT        MS(60000)
+#define DRAIN_FRESH_LIMIT MS(1000)
+
+#define TIMED_PHASES CLIENT_WAITING
+
+/* One list a phase. Within it the limit is the same for all, so the oldest stands first. */
+static struct {
+    struct list lists[CLIENT_WAITING + 1];
+    int64_t limits[TIMED_PHASES];
+    unsigned count;
+    uint64_t accepted;
+    bool draining;
+} clients;
+
+void clients_open(const struct config *c) {
+    for (unsigned i = 0; i <= CLIENT_WAITING; i++)
+        list_init(&clients.lists[i]);
+    clients.limits[CLIENT_FRESH] = MS(c->receive_timeout_ms);
+    clients.limits[CLIENT_RECEIVING] = MS(c->receive_timeout_ms);
+    clients.limits[CLIENT_SENDING] = SEND_LIMIT;
+    clients.limits[CLIENT_IDLE] = IDLE_LIMIT;
+}
+
+static void set_phase(struct client *client, enum client_phase phase) {
+    client->phase = phase;
+    if (phase < TIMED_PHASES)
+        client->until = clock_us() + clients.limits[phase];
+    list_append(&clients.lists[phase], &client->node);
+}
+
+struct client *client_new(int fd, const struct sockaddr *address) {
+    struct client *client = memory_zero(1, sizeof(*client));
+    const void *raw = NULL;
+
+    client->fd = fd;
+    if (address != NULL && address->sa_family == AF_INET)
+        raw = &((const struct sockaddr_in *) (const void *) address)->sin_addr;
+    else if (address != NULL && address->sa_family == AF_INET6)
+        raw = &((const struct sockaddr_in6 *) (const void *) address)->sin6_addr;
+    if (raw != NULL)
+        inet_ntop(address->sa_family, raw, client->address, sizeof(client->address));
+    clients.count++;
+    clients.accepted++;
+    set_phase(client, CLIENT_FRESH);
+    return client;
+}
+
+void client_free(struct client *client) {
+    if (client == NULL)
+        return;
+    list_remove(&client->node);
+    clients.count--;
+    free(client);
+}
+
+/* The library sees the end of the connection and closes it in its own time. */
+static void shut(struct client *client) {
+    shutdown(client->fd, SHUT_RDWR);
+    list_remove(&client->node);
+}
+
+void client_phase(struct client *client, enum client_phase phase) {
+    list_remove(&client->node);
+    if (phase == CLIENT_IDLE && clients.draining)
+        shut(client);
+    else
+        set_phase(client, phase);
+}
+
+unsigned client_count(void) {
+    return clients.count;
+}
+
+uint64_t client_accepted(void) {
+    return clients.accepted;
+}
+
+void client_tick(int64_t now) {
+    for (unsigned i = 0; i < TIMED_PHASES; i++) {
+        while (!list_empty(&clients.lists[i])) {
+            struct client *client = list_item(clients.lists[i].next, struct client, node);
+
+            if (client->until > now)
+                break;
+            shut(client);
+        }
+    }
+}
+
+int64_t client_next(void) {
+    int64_t next = CLOCK_NEVER;
+
+    for (unsigned i = 0; i < TIMED_PHASES; i++) {
+        if (!list_empty(&clients.lists[i])) {
+            int64_t until = list_item(clients.lists[i].next, struct client, node)->until;
+
+            if (until < next)
+                next = until;
+        }
+    }
+    return next;
+}
+
+void client_drain(void) {
+    int64_t soon = clock_us() + DRAIN_FRESH_LIMIT;
+
+    clients.draining = true;
+    while (!list_empty(&clients.lists[CLIENT_IDLE]))
+        shut(list_item(clients.lists[CLIENT_IDLE].next, struct client, node));
+    for (struct list *n = clients.lists[CLIENT_FRESH].next; n != &clients.lists[CLIENT_FRESH];
+         n = n->next) {
+        struct client *client = list_item(n, struct client, node);
+
+        if (client->until > soon)
+            client->until = soon;
+    }
+}

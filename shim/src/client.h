@@ -1,0 +1,43 @@
+/* Client connections and their time limits, which are absolute: the library's own start again with
+ * each byte. */
+#ifndef CLINICQ_CLIENT_H
+#define CLINICQ_CLIENT_H
+
+#include "list.h"
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+enum client_phase {
+    CLIENT_FRESH,     /* accepted, no request line yet */
+    CLIENT_RECEIVING, /* headers or body on their way */
+    CLIENT_SENDING,   /* the reply is on its way */
+    CLIENT_IDLE,      /* between two requests */
+    CLIENT_WAITING,   /* for the database, which has a limit of its own */
+};
+
+struct client {
+    struct list node;
+    enum client_phase phase;
+    int64_t until;
+    int fd;
+    char address[INET6_ADDRSTRLEN];
+};
+
+struct config;
+
+void clients_open(const struct config *c);
+struct client *client_new(int fd, const struct sockaddr *address);
+void client_free(struct client *client);
+void client_phase(struct client *client, enum client_phase phase);
+unsigned client_count(void);
+uint64_t client_accepted(void);
+/* Shuts connections that have outlived their phase. */
+void client_tick(int64_t now);
+int64_t client_next(void);
+/* Draining: idle connections are shut now, and from now on as soon as they are idle. */
+void client_drain(void);
+
+#endif

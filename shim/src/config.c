@@ -1,0 +1,270 @@
+#include "config.h"
+
+#include "memory.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <libpq-fe.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef CLINICQ_VERSION
+#error "CLINICQ_VERSION comes from the Makefile"
+#endif
+
+enum kind { KIND_NUMBER, KIND_TEXT, KIND_CHOICE };
+
+struct option {
+    const char *env;
+    const char *fallback;
+    const char *help;
+    enum kind kind;
+    bool env_only; /* a secret, which a flag would show in the process list */
+    unsigned min, max;
+    const char *const *choices;
+    size_t offset;
+};
+
+static const char *const switch_choices[] = {"off", "on", NULL};
+static const char *const level_choices[] = {"debug", "info", "warning", "error", NULL};
+
+#define AT(field) offsetof(struct config, field)
+#define NUMBER(env, field, fallback, min, max, help) \
+    { env, fallback, help, KIND_NUMBER, false, min, max, NULL, AT(field) }
+#define TEXT(env, field, fallback, secret, help) \
+    { env, fallback, help, KIND_TEXT, secret, 0, 0, NULL, AT(field) }
+#define CHOICE(env, field, fallback, choices, help) \
+    { env, fallback, help, KIND_CHOICE, false, 0, 0, choices, AT(field) }
+
+static const struct option options[] = {
+    TEXT("CLINICQ_SHIM_DSN", dsn, "", true,
+         "libpq connection string of the database (environment only)"),
+    TEXT("CLINICQ_SHIM_DSN_FILE", dsn_file, "", false,
+         "file whose first line is the connection string, instead"),
+    TEXT("CLINICQ_ADDRESS", address, "127.0.0.1", false, "IPv4 or IPv6 address to listen on"),
+    NUMBER("CLINICQ_PORT", port, "8080", 1, 65535, "port of the API"),
+    NUMBER("CLINICQ_METRICS_PORT", metrics_port, "9080", 0, 65535,
+           "port of /live, /ready and /metrics; 0 = none"),
+    TEXT("CLINICQ_CORS_ORIGINS", cors_origins, "", false,
+         "origins that browsers may call from, with commas between; empty = none"),
+    NUMBER("CLINICQ_READ_CONNECTIONS", read_connections, "4", 1, 256,
+           "database connections for reads"),
+    NUMBER("CLINICQ_PIPELINE_DEPTH", pipeline_depth, "8", 1, 256,
+           "reads under way at once on one connection"),
+    NUMBER("CLINICQ_WRITE_CONNECTIONS", write_connections, "8", 1, 256,
+           "database connections for writes"),
+    NUMBER("CLINICQ_SLOW_CONNECTIONS", slow_connections, "4", 1, 256,
+           "database connections for log-in, passwords and searches"),
+    NUMBER("CLINICQ_QUEUE_LENGTH", queue_length, "1024", 1, 1000000,
+           "requests of one class that may wait for a connection; more get 503"),
+    CHOICE("CLINICQ_PREPARE", prepare, "on", switch_choices,
+           "on or off: prepared statements (off for PgBouncer before 1.21)"),
+    NUMBER("CLINICQ_REQUEST_TIMEOUT_MS", request_timeout_ms, "10000", 10, 3600000,
+           "longest wait of a request for the database"),
+    NUMBER("CLINICQ_RECEIVE_TIMEOUT_MS", receive_timeout_ms, "15000", 10, 3600000,
+           "longest time for a request's headers and body to arrive"),
+    NUMBER("CLINICQ_MAX_CONNECTIONS", max_connections, "4096", 1, 1000000,
+           "client connections at once"),
+    NUMBER("CLINICQ_DRAIN_TIMEOUT_MS", drain_timeout_ms, "10000", 0, 3600000,
+           "how long requests under way may go on after SIGTERM"),
+    CHOICE("CLINICQ_LOG_LEVEL", log_level, "info", level_choices,
+           "debug, info, warning or error; requests are logged at info"),
+};
+
+#define OPTION_COUNT (sizeof(options) / sizeof(options[0]))
+
+static _Noreturn void refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static _Noreturn void refuse(const char *format, ...) {
+    va_list args;
+
+    fputs("clinicq-shim: ", stderr);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    exit(2);
+}
+
+/* CLINICQ_MAX_CONNECTIONS -> max-connections */
+static void option_flag(const struct option *o, char *out, size_t size) {
+    const char *name = o->env + strlen("CLINICQ_");
+    size_t i = 0;
+
+    for (; name[i] != '\0' && i + 1 < size; i++)
+        out[i] = name[i] == '_' ? '-' : (char) (name[i] - 'A' + 'a');
+    out[i] = '\0';
+}
+
+static void set_number(const struct option *o, unsigned *at, const char *value) {
+    char *end = NULL;
+    unsigned long n;
+
+    errno = 0;
+    n = strtoul(value, &end, 10);
+    if (value[0] < '0' || value[0] > '9' || *end != '\0' || errno != 0 || n < o->min || n > o->max)
+        refuse("%s: \"%s\" is not a number from %u to %u", o->env, value, o->min, o->max);
+    *at = (unsigned) n;
+}
+
+static void set_choice(const struct option *o, unsigned *at, const char *value) {
+    struct buffer names = {0};
+
+    for (unsigned i = 0; o->choices[i] != NULL; i++) {
+        if (strcmp(value, o->choices[i]) == 0) {
+            *at = i;
+            buffer_free(&names);
+            return;
+        }
+        buffer_format(&names, "%s%s", i > 0 ? ", " : "", o->choices[i]);
+    }
+    refuse("%s: \"%s\" is not one of %s", o->env, value, names.data);
+}
+
+static void option_set(struct config *c, const struct option *o, const char *value) {
+    void *at = (char *) c + o->offset;
+
+    switch (o->kind) {
+    case KIND_NUMBER:
+        set_number(o, at, value);
+        break;
+    case KIND_CHOICE:
+        set_choice(o, at, value);
+        break;
+    case KIND_TEXT:
+        free(*(char **) at);
+        *(char **) at = memory_text(value);
+        break;
+    }
+}
+
+static void print_help(void) {
+    puts("Usage: clinicq-shim [--name=value]...\n"
+         "The HTTP server of ClinicQ: maps each route to one call of the database.\n"
+         "\n"
+         "Each setting is an environment variable, most are a flag too (the flag wins):");
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        const struct option *o = &options[i];
+        char flag[64];
+
+        option_flag(o, flag, sizeof(flag));
+        printf("\n  %s%s%s  (default: %s)\n      %s\n", o->env, o->env_only ? "" : ", --",
+               o->env_only ? "" : flag, o->fallback[0] != '\0' ? o->fallback : "none", o->help);
+    }
+    puts("\n  --help     this text\n  --version  the version\n"
+         "\n"
+         "Signals: SIGTERM and SIGINT finish the requests under way, then end the process.\n"
+         "Exit status: 0 after a signal, 1 when the port cannot be used, 2 for a wrong setting.");
+}
+
+static void parse_flags(struct config *c, int argc, char **argv) {
+    for (int i = 1; i < argc; i++) {
+        const char *name = argv[i];
+        const char *value = strchr(name, '=');
+        size_t len = value != NULL ? (size_t) (value - name) : strlen(name);
+        const struct option *found = NULL;
+
+        if (strcmp(name, "--help") == 0) {
+            print_help();
+            exit(0);
+        }
+        if (strcmp(name, "--version") == 0) {
+            puts("clinicq-shim " CLINICQ_VERSION);
+            exit(0);
+        }
+        for (size_t k = 0; k < OPTION_COUNT && found == NULL; k++) {
+            char flag[64];
+
+            option_flag(&options[k], flag, sizeof(flag));
+            if (len > 2 && strncmp(name, "--", 2) == 0 && strlen(flag) == len - 2 &&
+                strncmp(name + 2, flag, len - 2) == 0)
+                found = &options[k];
+        }
+        if (found == NULL)
+            refuse("%.*s: no such option; --help lists all", (int) (len < 64 ? len : 64), name);
+        if (found->env_only)
+            refuse(
+                "%s: only by environment or CLINICQ_SHIM_DSN_FILE, a flag shows in the process list",
+                found->env);
+        if (value == NULL && i + 1 >= argc)
+            refuse("%s: the value is missing", found->env);
+        option_set(c, found, value != NULL ? value + 1 : argv[++i]);
+    }
+}
+
+static void read_dsn_file(struct config *c) {
+    char line[4096];
+    FILE *f = fopen(c->dsn_file, "re");
+
+    if (f == NULL)
+        refuse("CLINICQ_SHIM_DSN_FILE: \"%s\" cannot be read: %s", c->dsn_file, strerror(errno));
+    if (fgets(line, sizeof(line), f) == NULL)
+        line[0] = '\0';
+    fclose(f);
+    line[strcspn(line, "\r\n")] = '\0';
+    free(c->dsn);
+    c->dsn = memory_text(line);
+}
+
+static void check_dsn(struct config *c) {
+    PQconninfoOption *parsed;
+
+    if (c->dsn_file[0] != '\0' && c->dsn[0] != '\0')
+        refuse("CLINICQ_SHIM_DSN_FILE: set together with CLINICQ_SHIM_DSN; only one can count");
+    if (c->dsn_file[0] != '\0')
+        read_dsn_file(c);
+    if (c->dsn[0] == '\0')
+        refuse("CLINICQ_SHIM_DSN: is not set; it names the database, as in "
+               "postgresql://clinicq_shim@/clinicq?host=/run/postgresql");
+    /* libpq's own message may repeat the password */
+    parsed = PQconninfoParse(c->dsn, NULL);
+    if (parsed == NULL)
+        refuse("%s: is not a libpq connection string",
+               c->dsn_file[0] != '\0' ? "CLINICQ_SHIM_DSN_FILE" : "CLINICQ_SHIM_DSN");
+    PQconninfoFree(parsed);
+}
+
+static void check_texts(struct config *c) {
+    struct in_addr v4;
+    struct in6_addr v6;
+
+    if (inet_pton(AF_INET, c->address, &v4) != 1 && inet_pton(AF_INET6, c->address, &v6) != 1)
+        refuse("CLINICQ_ADDRESS: \"%s\" is not an IPv4 or IPv6 address", c->address);
+    if (c->metrics_port == c->port)
+        refuse("CLINICQ_METRICS_PORT: %u is the port of the API", c->metrics_port);
+    if (strchr(c->cors_origins, '*') != NULL)
+        refuse("CLINICQ_CORS_ORIGINS: \"*\" is not possible, name each origin");
+    for (const char *p = c->cors_origins; *p != '\0';) {
+        size_t len = strcspn(p, ",");
+        const char *start = p + strspn(p, " ");
+
+        if (len > 0 && strncmp(start, "http://", 7) != 0 && strncmp(start, "https://", 8) != 0)
+            refuse("CLINICQ_CORS_ORIGINS: \"%.*s\" is not an origin such as https://clinic.example",
+                   (int) len, p);
+        p += len + (p[len] == ',');
+    }
+}
+
+void config_load(struct config *c, int argc, char **argv) {
+    *c = (struct config){0};
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        const char *value = getenv(options[i].env);
+
+        option_set(c, &options[i], options[i].fallback);
+        if (value != NULL && (value[0] != '\0' || options[i].kind == KIND_TEXT))
+            option_set(c, &options[i], value);
+    }
+    parse_flags(c, argc, argv);
+    check_dsn(c);
+    check_texts(c);
+}
+
+void config_free(struct config *c) {
+    free(c->dsn);
+    free(c->dsn_file);
+    free(c->address);
+    free(c->cors_origins);
+}

@@ -1,0 +1,34 @@
+/* Settings: from the environment, then from flags of the same names. */
+#ifndef CLINICQ_CONFIG_H
+#define CLINICQ_CONFIG_H
+
+#include "log.h"
+
+#include <stdbool.h>
+
+struct config {
+    char *dsn;
+    char *dsn_file;
+    char *address;
+    unsigned port;
+    unsigned metrics_port;
+    char *cors_origins;
+    unsigned read_connections;
+    unsigned pipeline_depth;
+    unsigned write_connections;
+    unsigned slow_connections;
+    unsigned queue_length;
+    unsigned prepare; /* 0 or 1 */
+    unsigned request_timeout_ms;
+    unsigned receive_timeout_ms;
+    unsigned max_connections;
+    unsigned drain_timeout_ms;
+    unsigned log_level; /* enum log_level */
+};
+
+/* Fills c, or prints one line and ends the process: 2 for a wrong value, 0 after --help and
+ * --version. */
+void config_load(struct config *c, int argc, char **argv);
+void config_free(struct config *c);
+
+#endif

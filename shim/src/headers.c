@@ -1,0 +1,153 @@
+#include "headers.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+
+#define TOKEN_MAX 128
+
+static bool is_token_char(unsigned char c) {
+    /* RFC 9110, 5.6.2 */
+    return isalnum(c) || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+}
+
+static bool valid_name(const char *name, size_t len) {
+    for (size_t i = 0; i < len; i++)
+        if (!is_token_char((unsigned char) name[i]))
+            return false;
+    return len > 0;
+}
+
+static bool valid_value(const char *value, size_t len) {
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char) value[i];
+
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+static bool valid_request_id(const char *id, size_t len) {
+    for (size_t i = 0; i < len; i++)
+        if (!isalnum((unsigned char) id[i]) && strchr("._-", id[i]) == NULL)
+            return false;
+    return len > 0 && len <= REQUEST_ID_MAX;
+}
+
+static void read_length(struct request *r, const char *value, size_t len) {
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        if (value[i] < '0' || value[i] > '9' || n > (UINT64_MAX - 9) / 10) {
+            r->malformed = true;
+            return;
+        }
+        n = n * 10 + (uint64_t) (value[i] - '0');
+    }
+    if (len == 0 || (r->has_length && r->content_length != n))
+        r->malformed = true;
+    r->has_length = true;
+    r->content_length = n;
+}
+
+/* A header that must not come twice. */
+static void only_one(struct request *r, const char **slot, const char *value) {
+    if (*slot != NULL)
+        r->malformed = true;
+    *slot = value;
+}
+
+static enum MHD_Result read_header(void *arg, enum MHD_ValueKind kind, const char *name,
+                                   size_t name_len, const char *value, size_t value_len) {
+    struct request *r = arg;
+
+    (void) kind;
+    if (value == NULL) {
+        value = "";
+        value_len = 0;
+    }
+    if (!valid_name(name, name_len) || !valid_value(value, value_len)) {
+        r->malformed = true;
+        return MHD_YES;
+    }
+#define IS(text) (name_len == sizeof(text) - 1 && strncasecmp(name, text, name_len) == 0)
+    if (IS("Host")) {
+        only_one(r, &r->host, value);
+    } else if (IS("Accept")) {
+        r->wants_problem =
+            r->wants_problem || strcasestr(value, "application/problem+json") != NULL;
+    } else if (IS("Origin")) {
+        only_one(r, &r->origin, value);
+    } else if (IS("Content-Type")) {
+        only_one(r, &r->content_type, value);
+    } else if (IS("Authorization")) {
+        only_one(r, &r->authorization, value);
+    } else if (IS("X-Request-Id")) {
+        if (valid_request_id(value, value_len)) {
+            memcpy(r->id, value, value_len);
+            r->id[value_len] = '\0';
+        }
+    } else if (IS("Content-Length")) {
+        read_length(r, value, value_len);
+    } else if (IS("Transfer-Encoding")) {
+        if (r->chunked || strcasecmp(value, "chunked") != 0)
+            r->malformed = true;
+        r->chunked = true;
+    } else if (IS("Access-Control-Request-Method")) {
+        r->preflight = true;
+    }
+#undef IS
+    return MHD_YES;
+}
+
+static void make_request_id(char *id) {
+    static unsigned char random[4096];
+    static size_t used = sizeof(random);
+    static const char digits[] = "0123456789abcdef";
+
+    if (used + 16 > sizeof(random)) {
+        for (size_t n = 0; n < sizeof(random);) {
+            ssize_t got = getrandom(random + n, sizeof(random) - n, 0);
+
+            if (got > 0)
+                n += (size_t) got;
+        }
+        used = 0;
+    }
+    for (unsigned i = 0; i < 16; i++, used++) {
+        id[2 * i] = digits[random[used] >> 4];
+        id[2 * i + 1] = digits[random[used] & 15];
+    }
+    id[32] = '\0';
+}
+
+void headers_read(struct request *r) {
+    MHD_get_connection_values_n(r->mhd, MHD_HEADER_KIND, read_header, r);
+    /* RFC 9112, 6.3: two lengths for one message let it be read in two ways */
+    if (r->chunked && r->has_length)
+        r->malformed = true;
+    if (r->id[0] == '\0')
+        make_request_id(r->id);
+}
+
+const char *headers_token(const char *authorization) {
+    size_t len;
+
+    if (authorization == NULL)
+        return NULL;
+    if (strncasecmp(authorization, "Token ", 6) == 0)
+        authorization += 6;
+    else if (strncasecmp(authorization, "Bearer ", 7) == 0)
+        authorization += 7;
+    else
+        return NULL;
+    len = strlen(authorization);
+    if (len == 0 || len > TOKEN_MAX)
+        return NULL;
+    for (size_t i = 0; i < len; i++)
+        if (authorization[i] <= ' ' || authorization[i] > '~')
+            return NULL;
+    return authorization;
+}

@@ -1,0 +1,190 @@
+#include "http.h"
+
+#include "client.h"
+#include "config.h"
+#include "log.h"
+#include "request.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+/* Enough for the headers of a browser and a buffer to send from; it caps the size of the headers.
+ */
+#define CONNECTION_MEMORY ((size_t) 12 * 1024)
+
+static struct http_daemon api;
+
+int http_listen(const char *address, unsigned port) {
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t) port)};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t) port)};
+    bool is_v6 = strchr(address, ':') != NULL;
+    const struct sockaddr *sa = is_v6 ? (const void *) &v6 : (const void *) &v4;
+    int fd = socket(is_v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int yes = 1;
+
+    if (is_v6)
+        inet_pton(AF_INET6, address, &v6.sin6_addr);
+    else
+        inet_pton(AF_INET, address, &v4.sin_addr);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) != 0 ||
+        bind(fd, sa, is_v6 ? sizeof(v6) : sizeof(v4)) != 0 || listen(fd, SOMAXCONN) != 0) {
+        fprintf(stderr, "clinicq-shim: cannot listen on %s port %u: %s\n", address, port,
+                strerror(errno));
+        exit(1);
+    }
+    return fd;
+}
+
+static void daemon_ready(struct loop_source *source, uint32_t events) {
+    (void) events;
+    ((struct http_daemon *) (void *) source)->pending = true;
+}
+
+void http_watch(struct http_daemon *d) {
+    const union MHD_DaemonInfo *info;
+
+    if (d->mhd == NULL)
+        log_fatal("libmicrohttpd did not start");
+    info = MHD_get_daemon_info(d->mhd, MHD_DAEMON_INFO_EPOLL_FD);
+    d->source.ready = daemon_ready;
+    d->pending = true;
+    loop_watch(&d->source, info->epoll_fd, EPOLLIN);
+}
+
+void http_daemon_run(struct http_daemon *d) {
+    if (d->mhd == NULL || !http_daemon_pending(d))
+        return;
+    d->pending = false;
+    MHD_run(d->mhd);
+}
+
+bool http_daemon_pending(struct http_daemon *d) {
+    MHD_UNSIGNED_LONG_LONG wait;
+
+    /* no time-out of the library is in use, so it either wants to run now or not at all */
+    return d->mhd != NULL &&
+           (d->pending || (MHD_get_timeout(d->mhd, &wait) == MHD_YES && wait == 0));
+}
+
+void http_library_log(void *arg, const char *format, va_list args) {
+    char line[512];
+
+    (void) arg;
+    if (!log_wants(LOG_DEBUG))
+        return;
+    vsnprintf(line, sizeof(line), format, args);
+    log_event(LOG_DEBUG, "libmicrohttpd: %s", line);
+}
+
+static struct client *client_of(struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+    return info != NULL ? info->socket_context : NULL;
+}
+
+static void on_connection(void *arg, struct MHD_Connection *connection, void **context,
+                          enum MHD_ConnectionNotificationCode code) {
+    (void) arg;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+
+        *context = client_new(
+            fd,
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);
+    } else {
+        client_free(*context);
+        *context = NULL;
+    }
+}
+
+/* Called with the raw request line's URI before anything is decoded. */
+static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connection) {
+    (void) arg;
+    return request_begin(client_of(connection), connection, uri);
+}
+
+static size_t keep_escapes(void *arg, struct MHD_Connection *connection, char *text) {
+    (void) arg;
+    (void) connection;
+    return strlen(text);
+}
+
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *data,
+                                  size_t *size, void **context) {
+    struct request *r = *context;
+    size_t len = *size;
+
+    (void) arg;
+    (void) connection;
+    (void) url;
+    if (r->stage == STAGE_HEADERS)
+        return request_headers(r, method, version);
+    if (len > 0) {
+        *size = 0;
+        return request_body(r, data, len);
+    }
+    return request_complete(r);
+}
+
+static void on_completed(void *arg, struct MHD_Connection *connection, void **context,
+                         enum MHD_RequestTerminationCode code) {
+    struct client *client = client_of(connection);
+
+    (void) arg;
+    (void) code;
+    request_free(*context);
+    *context = NULL;
+    if (client != NULL)
+        client_phase(client, CLIENT_IDLE);
+}
+
+void http_open(const struct config *c) {
+    int fd = http_listen(c->address, c->port);
+
+    api.mhd = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
+        NULL, MHD_OPTION_EXTERNAL_LOGGER, http_library_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_CONNECTION_LIMIT, c->max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+        MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+#if MHD_VERSION >= 0x01000000
+        MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1,
+#endif
+        MHD_OPTION_END);
+    http_watch(&api);
+}
+
+void http_run(void) {
+    http_daemon_run(&api);
+}
+
+bool http_pending(void) {
+    return http_daemon_pending(&api);
+}
+
+void http_resume(struct MHD_Connection *connection) {
+    MHD_resume_connection(connection);
+    api.pending = true;
+}
+
+void http_quiesce(void) {
+    MHD_socket fd = MHD_quiesce_daemon(api.mhd);
+
+    if (fd != MHD_INVALID_SOCKET)
+        close(fd);
+    api.pending = true;
+}
+
+void http_close(void) {
+    MHD_stop_daemon(api.mhd);
+    api.mhd = NULL;
+}

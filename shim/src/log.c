@@ -1,0 +1,190 @@
+#include "log.h"
+
+#include "clock.h"
+#include "memory.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOG_HELD_MAX (1024 * 1024)
+
+static struct {
+    enum log_level level;
+    enum { LOG_TO_FILE, LOG_TO_PIPE, LOG_TO_SOCKET } target;
+    struct buffer held;
+    size_t written; /* of held */
+    uint64_t dropped;
+} logger;
+
+static const char *const level_names[] = {"debug", "info", "warning", "error"};
+
+void log_open(enum log_level level) {
+    struct stat st;
+
+    logger.level = level;
+    logger.target = LOG_TO_PIPE;
+    if (fstat(STDERR_FILENO, &st) == 0) {
+        if (S_ISREG(st.st_mode))
+            logger.target = LOG_TO_FILE;
+        else if (S_ISSOCK(st.st_mode))
+            logger.target = LOG_TO_SOCKET;
+    }
+}
+
+bool log_wants(enum log_level level) {
+    return level >= logger.level;
+}
+
+static void log_time(struct buffer *b) {
+    static time_t second;
+    static char text[32];
+    struct timespec ts;
+
+    clock_gettime(CLOCK_REALTIME, &ts);
+    if (ts.tv_sec != second) {
+        struct tm tm;
+
+        second = ts.tv_sec;
+        gmtime_r(&second, &tm);
+        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
+    }
+    buffer_format(b, "{\"time\":\"%s.%03dZ\"", text, (int) (ts.tv_nsec / 1000000));
+}
+
+/* False when the line must be dropped. */
+static bool log_begin(enum log_level level) {
+    struct buffer *b = &logger.held;
+
+    if (b->len - logger.written > LOG_HELD_MAX) {
+        logger.dropped++;
+        return false;
+    }
+    log_time(b);
+    buffer_format(b, ",\"level\":\"%s\"", level_names[level]);
+    return true;
+}
+
+static void log_field(const char *name, const char *value) {
+    buffer_format(&logger.held, ",\"%s\":", name);
+    buffer_json(&logger.held, value, strlen(value));
+}
+
+__attribute__((format(printf, 3, 0))) static void
+log_message(enum log_level level, const char *request_id, const char *format, va_list args) {
+    char text[1024];
+
+    if (!log_wants(level) || !log_begin(level))
+        return;
+    vsnprintf(text, sizeof(text), format, args);
+    for (size_t n = strlen(text); n > 0 && text[n - 1] == '\n';)
+        text[--n] = '\0';
+    log_field("msg", text);
+    if (request_id != NULL)
+        log_field("request_id", request_id);
+    buffer_text(&logger.held, "}\n");
+}
+
+void log_event(enum log_level level, const char *format, ...) {
+    va_list args;
+
+    va_start(args, format);
+    log_message(level, NULL, format, args);
+    va_end(args);
+}
+
+void log_request(enum log_level level, const char *request_id, const char *format, ...) {
+    va_list args;
+
+    va_start(args, format);
+    log_message(level, request_id, format, args);
+    va_end(args);
+}
+
+void log_access(const struct log_access *a) {
+    struct buffer *b = &logger.held;
+
+    if (!log_wants(LOG_INFO) || !log_begin(LOG_INFO))
+        return;
+    buffer_text(b, ",\"msg\":\"request\"");
+    log_field("request_id", a->request_id);
+    log_field("method", a->method);
+    log_field("route", a->route);
+    buffer_format(b, ",\"status\":%u,\"duration_ms\":%lld.%03d,\"actor\":", a->status,
+                  (long long) (a->duration_us / 1000), (int) (a->duration_us % 1000));
+    if (a->actor != NULL)
+        buffer_json(b, a->actor, strlen(a->actor));
+    else
+        buffer_text(b, "null");
+    buffer_format(b, ",\"bytes\":%zu}\n", a->bytes);
+}
+
+static ssize_t log_write(const char *data, size_t len) {
+    struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+    switch (logger.target) {
+    case LOG_TO_FILE:
+        return write(STDERR_FILENO, data, len);
+    case LOG_TO_SOCKET:
+        return send(STDERR_FILENO, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    case LOG_TO_PIPE:
+        /* a pipe that is ready takes PIPE_BUF bytes without blocking */
+        if (poll(&p, 1, 0) <= 0 || (p.revents & POLLOUT) == 0) {
+            errno = (p.revents & (POLLERR | POLLNVAL)) != 0 ? EPIPE : EAGAIN;
+            return -1;
+        }
+        return write(STDERR_FILENO, data, len < PIPE_BUF ? len : PIPE_BUF);
+    }
+    return -1;
+}
+
+bool log_flush(void) {
+    struct buffer *b = &logger.held;
+
+    while (logger.written < b->len) {
+        ssize_t n = log_write(b->data + logger.written, b->len - logger.written);
+
+        if (n > 0) {
+            logger.written += (size_t) n;
+        } else if (n < 0 && errno == EINTR) {
+            continue;
+        } else if (n < 0 && errno == EAGAIN) {
+            if (logger.written > LOG_HELD_MAX) {
+                memmove(b->data, b->data + logger.written, b->len - logger.written);
+                b->len -= logger.written;
+                logger.written = 0;
+            }
+            return true;
+        } else {
+            logger.dropped++; /* a full disk, a closed pipe: nothing here can help */
+            break;
+        }
+    }
+    b->len = logger.written = 0;
+    if (logger.dropped > 0 && log_begin(LOG_WARNING)) {
+        buffer_format(b, ",\"msg\":\"log lines dropped\",\"count\":%llu}\n",
+                      (unsigned long long) logger.dropped);
+        logger.dropped = 0;
+        return true;
+    }
+    return false;
+}
+
+void log_close(void) {
+    log_flush();
+    log_flush();
+    buffer_free(&logger.held);
+}
+
+_Noreturn void log_fatal(const char *message) {
+    dprintf(STDERR_FILENO, "{\"level\":\"error\",\"msg\":\"%s\"}\n", message);
+    abort();
+}

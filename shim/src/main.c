@@ -1,0 +1,67 @@
+#include "admin.h"
+#include "call.h"
+#include "catalogue.h"
+#include "client.h"
+#include "config.h"
+#include "cors.h"
+#include "http.h"
+#include "log.h"
+#include "loop.h"
+#include "metrics.h"
+#include "pool.h"
+#include "request.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+#include <stdlib.h>
+#include <time.h>
+
+/* Client connections need descriptors; the soft limit is often 1024. */
+static void raise_descriptor_limit(const struct config *c) {
+    rlim_t need = (rlim_t) c->max_connections + c->read_connections + c->write_connections +
+                  c->slow_connections + 128;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    if (limit.rlim_cur < need) {
+        limit.rlim_cur = need < limit.rlim_max ? need : limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (limit.rlim_cur < need)
+        log_event(LOG_WARNING,
+                  "CLINICQ_MAX_CONNECTIONS: the limit of open files (%llu) allows fewer",
+                  (unsigned long long) limit.rlim_cur);
+}
+
+int main(int argc, char **argv) {
+    struct config config;
+
+    config_load(&config, argc, argv);
+    log_open((enum log_level) config.log_level);
+    srandom((unsigned) (getpid() ^ time(NULL)));
+    raise_descriptor_limit(&config);
+    loop_open();
+    clients_open(&config);
+    cors_open(config.cors_origins);
+    call_open(config.address, config.port);
+    pool_open(&config);
+    catalogue_open();
+    http_open(&config);
+    admin_open(&config);
+    log_event(LOG_INFO, "clinicq-shim %s listens on %s port %u", CLINICQ_VERSION, config.address,
+              config.port);
+
+    loop_run(&config);
+
+    loop_close();
+    catalogue_close();
+    metrics_close();
+    request_close();
+    call_close();
+    cors_close();
+    log_event(LOG_INFO, "stopped");
+    log_close();
+    config_free(&config);
+    return 0;
+}

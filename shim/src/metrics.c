@@ -1,0 +1,167 @@
+#include "metrics.h"
+
+#include "client.h"
+#include "pool.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BUCKETS    1024
+#define SERIES_MAX 8192
+
+struct series {
+    struct series *next;
+    char *template;
+    enum method method;
+    unsigned status;
+    uint64_t count;
+};
+
+static const struct {
+    int64_t us;
+    const char *label;
+} bounds[] = {
+    {1000, "0.001"},  {2500, "0.0025"}, {5000, "0.005"},  {10000, "0.01"}, {25000, "0.025"},
+    {50000, "0.05"},  {100000, "0.1"},  {250000, "0.25"}, {500000, "0.5"}, {1000000, "1"},
+    {2500000, "2.5"}, {5000000, "5"},   {10000000, "10"},
+};
+#define BOUNDS (sizeof(bounds) / sizeof(bounds[0]))
+
+/* the classes of calls, and what the shim answered alone */
+static const char *const classes[CALL_CLASSES + 1] = {"read", "write", "slow", "edge"};
+
+static struct {
+    struct series *series[BUCKETS];
+    unsigned series_count;
+    uint64_t histogram[CALL_CLASSES + 1][BOUNDS + 1];
+    uint64_t sum_us[CALL_CLASSES + 1];
+} metrics;
+
+static struct series *find_series(const char *template, enum method method, unsigned status) {
+    uint32_t hash = 2166136261u ^ (status * METHODS + method);
+    struct series **at;
+    struct series *s;
+
+    for (const char *p = template; *p != '\0'; p++)
+        hash = (hash ^ (unsigned char) *p) * 16777619u;
+    for (at = &metrics.series[hash % BUCKETS]; *at != NULL; at = &(*at)->next)
+        if ((*at)->status == status && (*at)->method == method &&
+            strcmp((*at)->template, template) == 0)
+            return *at;
+    if (metrics.series_count >= SERIES_MAX)
+        return NULL;
+    metrics.series_count++;
+    s = memory_zero(1, sizeof(*s));
+    s->template = memory_text(template);
+    s->method = method;
+    s->status = status;
+    *at = s;
+    return s;
+}
+
+void metrics_request(const char *template, enum method method, unsigned status,
+                     const struct route *route, int64_t duration_us) {
+    struct series *s = find_series(template, method, status);
+    unsigned class = route != NULL ? route->class : CALL_CLASSES;
+    unsigned i = 0;
+
+    if (s != NULL)
+        s->count++;
+    while (i < BOUNDS && duration_us > bounds[i].us)
+        i++;
+    metrics.histogram[class][i]++;
+    metrics.sum_us[class] += (uint64_t) duration_us;
+}
+
+static void head(struct buffer *out, const char *name, const char *type, const char *help) {
+    buffer_format(out, "# HELP clinicq_%s %s\n# TYPE clinicq_%s %s\n", name, help, name, type);
+}
+
+static void write_requests(struct buffer *out) {
+    head(out, "http_requests_total", "counter", "Requests by route, method and status.");
+    for (unsigned i = 0; i < BUCKETS; i++)
+        for (const struct series *s = metrics.series[i]; s != NULL; s = s->next)
+            buffer_format(
+                out, "clinicq_http_requests_total{route=\"%s\",method=\"%s\",status=\"%u\"} %llu\n",
+                s->template, method_name(s->method), s->status, (unsigned long long) s->count);
+}
+
+static void write_durations(struct buffer *out) {
+    static const char name[] = "http_request_duration_seconds";
+
+    head(out, name, "histogram",
+         "Time from the request line to the end of the reply, by class of the route.");
+    for (unsigned c = 0; c <= CALL_CLASSES; c++) {
+        uint64_t total = 0;
+
+        for (unsigned i = 0; i < BOUNDS; i++) {
+            total += metrics.histogram[c][i];
+            buffer_format(out, "clinicq_%s_bucket{class=\"%s\",le=\"%s\"} %llu\n", name, classes[c],
+                          bounds[i].label, (unsigned long long) total);
+        }
+        total += metrics.histogram[c][BOUNDS];
+        buffer_format(out, "clinicq_%s_bucket{class=\"%s\",le=\"+Inf\"} %llu\n", name, classes[c],
+                      (unsigned long long) total);
+        buffer_format(out, "clinicq_%s_sum{class=\"%s\"} %.6f\n", name, classes[c],
+                      (double) metrics.sum_us[c] / 1e6);
+        buffer_format(out, "clinicq_%s_count{class=\"%s\"} %llu\n", name, classes[c],
+                      (unsigned long long) total);
+    }
+}
+
+static void pool_metric(struct buffer *out, const struct pool_gauge *gauges, const char *name,
+                        const char *type, const char *help, size_t offset, bool wide) {
+    head(out, name, type, help);
+    for (unsigned i = 0; i < CALL_CLASSES; i++) {
+        const char *at = (const char *) &gauges[i] + offset;
+        uint64_t value =
+            wide ? *(const uint64_t *) (const void *) at : *(const unsigned *) (const void *) at;
+
+        buffer_format(out, "clinicq_%s{pool=\"%s\"} %llu\n", name, gauges[i].name,
+                      (unsigned long long) value);
+    }
+}
+
+static void write_pools(struct buffer *out) {
+    struct pool_gauge g[CALL_CLASSES];
+
+    pool_gauges(g);
+#define GAUGE(name, field, help) \
+    pool_metric(out, g, name, "gauge", help, offsetof(struct pool_gauge, field), false)
+#define COUNTER(name, field, help) \
+    pool_metric(out, g, name, "counter", help, offsetof(struct pool_gauge, field), true)
+    GAUGE("pool_connections", size, "Database connections that are configured.");
+    GAUGE("pool_connections_up", ready, "Database connections that are up.");
+    GAUGE("pool_depth", depth, "Calls that one connection takes at once.");
+    GAUGE("pool_busy", in_flight, "Calls that the database works on.");
+    GAUGE("pool_queued", queued, "Calls that wait for a connection.");
+    COUNTER("pool_reconnects_total", reconnects, "Connections that came back after a loss.");
+    COUNTER("pool_retries_total", retries, "Calls sent again.");
+    COUNTER("pool_expired_total", expired, "Calls that were not answered in time.");
+    COUNTER("pool_lost_total", lost, "Calls in flight on a connection that was lost.");
+#undef GAUGE
+#undef COUNTER
+}
+
+void metrics_write(struct buffer *out) {
+    write_requests(out);
+    write_durations(out);
+    write_pools(out);
+    head(out, "client_connections", "gauge", "Client connections that are open.");
+    buffer_format(out, "clinicq_client_connections %u\n", client_count());
+    head(out, "client_connections_total", "counter", "Client connections accepted.");
+    buffer_format(out, "clinicq_client_connections_total %llu\n",
+                  (unsigned long long) client_accepted());
+}
+
+void metrics_close(void) {
+    for (unsigned i = 0; i < BUCKETS; i++) {
+        while (metrics.series[i] != NULL) {
+            struct series *s = metrics.series[i];
+
+            metrics.series[i] = s->next;
+            free(s->template);
+            free(s);
+        }
+    }
+}

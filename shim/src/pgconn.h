@@ -1,0 +1,61 @@
+/* One non-blocking libpq connection in pipeline mode. Used by pool.c only. */
+#ifndef CLINICQ_PGCONN_H
+#define CLINICQ_PGCONN_H
+
+#include "list.h"
+#include "loop.h"
+#include "pool.h"
+
+struct pool {
+    const char *name;
+    struct pg_conn *conns;
+    unsigned size;
+    unsigned depth;
+    unsigned lane_limit;
+    struct list waiting;
+    unsigned queued;
+    unsigned in_flight;
+    unsigned ready; /* connections that are up */
+    uint64_t reconnects, retries, expired, lost;
+};
+
+enum pg_state {
+    PG_CLOSED,     /* until retry time `at` */
+    PG_CONNECTING, /* PQconnectPoll, until `at` */
+    PG_PREPARING,  /* the statement is on its way, until `at` */
+    PG_READY,
+};
+
+struct pg_conn {
+    struct loop_source source;
+    struct pool *pool;
+    PGconn *pg;
+    enum pg_state state;
+    int64_t at; /* CLOCK_NEVER when ready */
+    int fd;
+    uint32_t events;
+    unsigned failures; /* in a row */
+    bool was_ready;
+    bool dirty; /* something may wait to be flushed */
+    bool prepared;
+    unsigned generation; /* of the prepared statement */
+    unsigned in_flight;
+    struct list calls; /* in the order they were sent */
+};
+
+void pgconn_setup(const char *dsn, bool prepare);
+void pgconn_init(struct pg_conn *conn, struct pool *pool);
+/* Sends a call that stands in conn->calls already. */
+void pgconn_send(struct pg_conn *conn, struct call *call);
+void pgconn_flush(struct pg_conn *conn);
+void pgconn_forget_statement(struct pg_conn *conn, unsigned generation);
+/* Closes the connection, answers or requeues its calls, and connects again later. */
+void pgconn_lose(struct pg_conn *conn, const char *why);
+void pgconn_tick(struct pg_conn *conn, int64_t now);
+void pgconn_close(struct pg_conn *conn);
+
+/* Called back: the Sync of the call came; the connection's calls will have no answer. */
+void pool_call_answered(struct call *call);
+void pool_calls_lost(struct pg_conn *conn);
+
+#endif

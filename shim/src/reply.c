@@ -1,0 +1,244 @@
+#include "reply.h"
+
+#include "cors.h"
+#include "log.h"
+#include "loop.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+struct reply {
+    unsigned status;
+    const char *body;
+    size_t len;
+    void (*release)(void *owner); /* NULL: the body is static */
+    void *owner;
+    const char *headers; /* JSON object of strings, or NULL */
+    bool problem;
+};
+
+static const char *const every_reply[][2] = {
+    {"Content-Type", "application/json"},
+    {"Cache-Control", "no-store"},
+    {"X-Content-Type-Options", "nosniff"},
+    {"X-Frame-Options", "DENY"},
+    {"Referrer-Policy", "same-origin"},
+    {"Cross-Origin-Opener-Policy", "same-origin"},
+    {"Vary", "Origin, Accept"},
+};
+
+static void release_result(void *result) {
+    PQclear(result);
+}
+
+/* Reads one JSON string without control characters or \u escapes, which a header cannot hold. */
+static const char *read_string(const char *p, char *out, size_t size) {
+    size_t n = 0;
+
+    if (*p != '"')
+        return NULL;
+    for (p++; *p != '"'; p++) {
+        if (*p == '\\' && strchr("\"\\/", *++p) == NULL)
+            return NULL;
+        if ((unsigned char) *p < 0x20 || n + 1 >= size)
+            return NULL;
+        out[n++] = *p;
+    }
+    out[n] = '\0';
+    return p + 1;
+}
+
+static const char *skip_blanks(const char *p) {
+    return p + strspn(p, " \t\r\n");
+}
+
+/* Adds the headers that the database asks for. The actor's goes to the log instead. */
+static void add_headers(struct request *r, struct MHD_Response *response, const char *json) {
+    const char *p = skip_blanks(json);
+    char name[64], value[1024];
+
+    if (*p++ != '{')
+        return;
+    for (p = skip_blanks(p); *p == '"'; p = skip_blanks(p + 1)) {
+        p = read_string(p, name, sizeof(name));
+        p = p != NULL ? skip_blanks(p) : "";
+        p = *p == ':' ? read_string(skip_blanks(p + 1), value, sizeof(value)) : NULL;
+        if (p == NULL) {
+            log_request(LOG_ERROR, r->id, "a header of the database cannot be sent");
+            return;
+        }
+        if (strcasecmp(name, "X-ClinicQ-Actor") == 0)
+            r->actor = arena_text(&r->arena, value, strlen(value));
+        else if (MHD_add_response_header(response, name, value) != MHD_YES)
+            log_request(LOG_ERROR, r->id, "a header of the database cannot be sent");
+        p = skip_blanks(p);
+        if (*p != ',')
+            return;
+    }
+}
+
+/* Takes the reply's body over, whatever happens. */
+static enum MHD_Result send_reply(struct request *r, const struct reply *reply) {
+    struct MHD_Response *response;
+    enum MHD_Result queued;
+    bool custom = reply->headers != NULL;
+
+    if (reply->release != NULL)
+        response = MHD_create_response_from_buffer_with_free_callback_cls(
+            reply->len, (void *) (uintptr_t) reply->body, reply->release, reply->owner);
+    else
+        response = MHD_create_response_from_buffer(reply->len, (void *) (uintptr_t) reply->body,
+                                                   MHD_RESPMEM_PERSISTENT);
+    if (response == NULL)
+        log_fatal("out of memory");
+    if (custom)
+        add_headers(r, response, reply->headers);
+    if (reply->problem)
+        MHD_add_response_header(response, "Content-Type", "application/problem+json");
+    for (size_t i = reply->problem ? 1 : 0; i < sizeof(every_reply) / sizeof(every_reply[0]); i++)
+        if (!custom || MHD_get_response_header(response, every_reply[i][0]) == NULL)
+            MHD_add_response_header(response, every_reply[i][0], every_reply[i][1]);
+    MHD_add_response_header(response, "X-Request-Id", r->id);
+    if (reply->status == 401)
+        MHD_add_response_header(response, "WWW-Authenticate", "Token");
+    if ((reply->status == 405 || (r->method == OPTIONS && !r->preflight)) && r->match.node != NULL)
+        MHD_add_response_header(response, "Allow", r->match.node->allow);
+    if ((reply->status == 503 || reply->status == 429) &&
+        MHD_get_response_header(response, "Retry-After") == NULL)
+        MHD_add_response_header(response, "Retry-After", "1");
+    if (r->origin != NULL)
+        cors_headers(response, r->origin, r->method == OPTIONS && r->preflight);
+    /* a reply before the body was read ends the connection too */
+    if (loop_draining() || r->stage == STAGE_HEADERS || r->malformed || r->edge == EDGE_TOO_LARGE)
+        MHD_add_response_header(response, "Connection", "close");
+    r->status = reply->status;
+    r->bytes = r->method == HEAD ? 0 : reply->len;
+    r->stage = STAGE_ANSWERED;
+    client_phase(r->client, CLIENT_SENDING);
+    queued = MHD_queue_response(r->mhd, reply->status, response);
+    MHD_destroy_response(response);
+    return queued;
+}
+
+static enum MHD_Result send_problem(struct request *r, const struct problem_text *p,
+                                    const char *headers) {
+    struct buffer body = {0};
+
+    problem_write(&body, p, r->wants_problem);
+    return send_reply(r, &(struct reply){.status = p->status,
+                                         .body = body.data,
+                                         .len = body.len,
+                                         .release = free,
+                                         .owner = body.data,
+                                         .headers = headers,
+                                         .problem = r->wants_problem});
+}
+
+enum MHD_Result reply_edge(struct request *r, enum edge e) {
+    const struct edge_problem *p = edge_problem(e);
+
+    return send_problem(r,
+                        &(struct problem_text){.status = p->status,
+                                               .type = p->type,
+                                               .title = p->title,
+                                               .detail = p->detail,
+                                               .request_id = r->id},
+                        NULL);
+}
+
+static enum MHD_Result reply_error(struct request *r, const PGresult *error) {
+    const char *sqlstate = PQresultErrorField(error, PG_DIAG_SQLSTATE);
+    const char *message = PQresultErrorField(error, PG_DIAG_MESSAGE_PRIMARY);
+    const char *detail = PQresultErrorField(error, PG_DIAG_MESSAGE_DETAIL);
+    const struct problem *known =
+        sqlstate != NULL ? catalogue_problem(r->catalogue, sqlstate) : NULL;
+    struct problem_text p = {.request_id = r->id};
+
+    if (message == NULL)
+        message = "no message";
+    if (known == NULL || known->status >= 500)
+        log_request(known == NULL ? LOG_ERROR : LOG_WARNING, r->id, "database error %s: %.500s",
+                    sqlstate != NULL ? sqlstate : "-", message);
+    if (known == NULL)
+        return reply_edge(r, EDGE_INTERNAL);
+    p.status = known->status;
+    p.type = known->type;
+    p.title = known->title;
+    p.detail = known->reveal ? message : known->title;
+    p.errors = known->reveal && detail != NULL && detail[0] == '{' ? detail : NULL;
+    return send_problem(r, &p, NULL);
+}
+
+/* The row of clinicq_api.call; owns the result. */
+static enum MHD_Result reply_row(struct request *r, PGresult *row) {
+    const char *headers = PQgetisnull(row, 0, 2) ? NULL : PQgetvalue(row, 0, 2);
+    const char *body = PQgetisnull(row, 0, 1) ? NULL : PQgetvalue(row, 0, 1);
+    long status = strtol(PQgetvalue(row, 0, 0), NULL, 10);
+    enum MHD_Result result;
+
+    if (status < 200 || status > 599) {
+        log_request(LOG_ERROR, r->id, "the database answered with status %ld", status);
+        PQclear(row);
+        return reply_edge(r, EDGE_INTERNAL);
+    }
+    if (status >= 400 && r->wants_problem) {
+        result = send_problem(r,
+                              &(struct problem_text){.status = (unsigned) status,
+                                                     .type = "refused",
+                                                     .title = "Refused",
+                                                     .detail = "The request was refused.",
+                                                     .errors = body,
+                                                     .request_id = r->id},
+                              headers);
+        PQclear(row);
+        return result;
+    }
+    if (body == NULL || status == 204) {
+        result = send_reply(
+            r, &(struct reply){.status = (unsigned) status, .body = "", .headers = headers});
+        PQclear(row);
+        return result;
+    }
+    return send_reply(r, &(struct reply){.status = (unsigned) status,
+                                         .body = body,
+                                         .len = (size_t) PQgetlength(row, 0, 1),
+                                         .release = release_result,
+                                         .owner = row,
+                                         .headers = headers});
+}
+
+enum MHD_Result reply_call(struct request *r) {
+    static const enum edge outcomes[] = {
+        [CALL_RESULT] = EDGE_INTERNAL,
+        [CALL_EXPIRED] = EDGE_DEADLINE,
+        [CALL_BUSY] = EDGE_BUSY,
+        [CALL_AWAY] = EDGE_AWAY,
+        [CALL_UNKNOWN] = EDGE_OUTCOME_UNKNOWN,
+    };
+    PGresult *result = r->call.result;
+    enum MHD_Result sent;
+
+    r->call.result = NULL;
+    if (r->call.outcome != CALL_RESULT)
+        return reply_edge(r, outcomes[r->call.outcome]);
+    if (!r->call.failed && PQntuples(result) == 1 && PQnfields(result) == 3 &&
+        !PQgetisnull(result, 0, 0))
+        return reply_row(r, result);
+    if (r->call.failed) {
+        sent = reply_error(r, result);
+    } else {
+        log_request(LOG_ERROR, r->id, "clinicq_api.call gave no reply");
+        sent = reply_edge(r, EDGE_INTERNAL);
+    }
+    PQclear(result);
+    return sent;
+}
+
+enum MHD_Result reply_preflight(struct request *r) {
+    return send_reply(r, &(struct reply){.status = 200, .body = ""});
+}
+
+enum MHD_Result reply_options(struct request *r) {
+    return send_reply(r, &(struct reply){.status = 204, .body = ""});
+}

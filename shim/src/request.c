@@ -1,0 +1,185 @@
+#include "request.h"
+
+#include "call.h"
+#include "catalogue.h"
+#include "clock.h"
+#include "headers.h"
+#include "http.h"
+#include "log.h"
+#include "metrics.h"
+#include "reply.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* A request and its first arena bytes are one block; some are kept for the next requests. */
+#define REQUEST_BLOCK 2048
+#define BLOCKS_KEPT   256
+/* What is read and dropped of a body without a length that proved too large. */
+#define DROP_MAX    (1024 * 1024)
+#define STATUS_GONE 499 /* the client went before a reply */
+
+_Static_assert(sizeof(struct request) + 512 <= REQUEST_BLOCK,
+               "the block leaves no room for the arena");
+
+static struct {
+    void *blocks[BLOCKS_KEPT];
+    unsigned kept;
+} spare;
+
+static void request_done(struct call *call) {
+    struct request *r = list_item(call, struct request, call);
+
+    r->stage = STAGE_ANSWER;
+    http_resume(r->mhd);
+}
+
+/* Splits the raw URI, which may be in absolute form (RFC 9112, 3.2.2). */
+static void split_uri(struct request *r, const char *uri) {
+    const char *path = uri;
+    char *copy;
+    size_t len;
+
+    if (strncasecmp(path, "http://", 7) == 0 || strncasecmp(path, "https://", 8) == 0) {
+        path = strstr(path, "//") + 2;
+        path += strcspn(path, "/?");
+    }
+    len = strlen(path);
+    copy = arena_text(&r->arena, path, len);
+    r->path = copy;
+    r->path_len = strcspn(copy, "?");
+    r->query = copy + r->path_len + (r->path_len < len);
+    r->query_len = len - (size_t) (r->query - copy);
+}
+
+struct request *request_begin(struct client *client, struct MHD_Connection *mhd, const char *uri) {
+    struct request *r = spare.kept > 0 ? spare.blocks[--spare.kept] : memory_alloc(REQUEST_BLOCK);
+
+    memset(r, 0, sizeof(*r));
+    arena_init(&r->arena, (char *) r + sizeof(*r), REQUEST_BLOCK - sizeof(*r));
+    list_init(&r->call.queue);
+    list_init(&r->call.deadline);
+    r->call.done = request_done;
+    r->client = client;
+    r->mhd = mhd;
+    r->started = clock_us();
+    r->method = METHOD_OTHER;
+    split_uri(r, uri);
+    client_phase(client, CLIENT_RECEIVING);
+    return r;
+}
+
+static enum edge choose_route(struct request *r) {
+    r->catalogue = catalogue_hold(catalogue_current());
+    if (r->catalogue == NULL)
+        return EDGE_NOT_READY;
+    route_match(r->catalogue, r->path, r->path_len, &r->match);
+    if (r->match.node == NULL)
+        return EDGE_NOT_FOUND;
+    if (r->method == OPTIONS)
+        return EDGE_NONE;
+    if (r->method != METHOD_OTHER)
+        r->route = r->match.node->routes[r->method];
+    /* the database refuses the method after it has looked at the token */
+    if (r->route == NULL && r->match.node->all_open)
+        return EDGE_METHOD;
+    r->body_limit = r->route != NULL ? r->route->body_limit : 65536;
+    if (r->has_length && r->content_length > r->body_limit)
+        return EDGE_TOO_LARGE;
+    return call_query(r) ? EDGE_NONE : EDGE_QUERY;
+}
+
+enum MHD_Result request_headers(struct request *r, const char *method, const char *version) {
+    bool preflight;
+
+    r->method = method_parse(method);
+    headers_read(r);
+    if (r->chunked && strcmp(version, MHD_HTTP_VERSION_1_1) != 0)
+        r->malformed = true;
+    preflight = r->method == OPTIONS && r->preflight;
+    if (r->malformed)
+        r->edge = EDGE_MALFORMED;
+    else if (!preflight)
+        r->edge = choose_route(r);
+    /* with a body on its way, now is the only moment to refuse it */
+    if (r->malformed || (r->edge != EDGE_NONE && (r->chunked || r->content_length > 0)))
+        return reply_edge(r, r->edge);
+    if (r->has_length && r->route != NULL && r->route->takes_fields)
+        buffer_reserve(&r->body, (size_t) r->content_length);
+    r->stage = STAGE_BODY;
+    return MHD_YES;
+}
+
+enum MHD_Result request_body(struct request *r, const char *data, size_t len) {
+    bool keep = r->route != NULL && r->route->takes_fields;
+
+    if (r->edge == EDGE_TOO_LARGE || r->body.len + r->body_dropped + len > r->body_limit) {
+        r->edge = EDGE_TOO_LARGE;
+        r->body_dropped += len;
+        return r->body_dropped < r->body_limit + DROP_MAX ? MHD_YES : MHD_NO;
+    }
+    if (keep)
+        buffer_add(&r->body, data, len);
+    else
+        r->body_dropped += len;
+    return MHD_YES;
+}
+
+enum MHD_Result request_complete(struct request *r) {
+    switch (r->stage) {
+    case STAGE_BODY:
+        break;
+    case STAGE_ANSWER:
+        return reply_call(r);
+    default:
+        return MHD_YES;
+    }
+    if (r->edge != EDGE_NONE)
+        return reply_edge(r, r->edge);
+    if (r->method == OPTIONS)
+        return r->preflight ? reply_preflight(r) : reply_options(r);
+    call_build(r);
+    if (!pool_submit(&r->call)) {
+        lane_drop(r->call.lane);
+        r->call.lane = NULL;
+        return reply_edge(r, EDGE_QUEUE_FULL);
+    }
+    r->stage = STAGE_WAITING;
+    client_phase(r->client, CLIENT_WAITING);
+    MHD_suspend_connection(r->mhd);
+    return MHD_YES;
+}
+
+static void record(struct request *r) {
+    struct log_access a = {
+        .request_id = r->id[0] != '\0' ? r->id : "-",
+        .method = method_name(r->method),
+        .route = r->match.node != NULL ? r->match.node->template : "-",
+        .actor = r->actor,
+        .status = r->status != 0 ? r->status : STATUS_GONE,
+        .duration_us = clock_us() - r->started,
+        .bytes = r->bytes,
+    };
+
+    log_access(&a);
+    metrics_request(a.route, r->method, a.status, r->route, a.duration_us);
+}
+
+void request_free(struct request *r) {
+    record(r);
+    pool_abandon(&r->call);
+    PQclear(r->call.result);
+    catalogue_drop(r->catalogue);
+    buffer_free(&r->body);
+    arena_free(&r->arena);
+    if (spare.kept < BLOCKS_KEPT)
+        spare.blocks[spare.kept++] = r;
+    else
+        free(r);
+}
+
+void request_close(void) {
+    while (spare.kept > 0)
+        free(spare.blocks[--spare.kept]);
+}

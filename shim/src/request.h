@@ -1,0 +1,67 @@
+/* One HTTP request, from its request line to NOTIFY_COMPLETED, where it is freed. */
+#ifndef CLINICQ_REQUEST_H
+#define CLINICQ_REQUEST_H
+
+#include "client.h"
+#include "memory.h"
+#include "pool.h"
+#include "problem.h"
+#include "route.h"
+
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum request_stage { STAGE_HEADERS, STAGE_BODY, STAGE_WAITING, STAGE_ANSWER, STAGE_ANSWERED };
+
+#define REQUEST_ID_MAX 64
+
+struct request {
+    struct call call;
+    struct arena arena;
+    struct client *client;
+    struct MHD_Connection *mhd;
+    struct catalogue *catalogue;
+    struct match match;
+    const struct route *route; /* NULL: unknown, or the method is wrong */
+    int64_t started;
+    enum request_stage stage;
+    enum method method;
+    enum edge edge; /* what the shim itself answers, EDGE_NONE if the database does */
+    char id[REQUEST_ID_MAX + 1];
+
+    const char *path;
+    size_t path_len;
+    const char *query;
+    size_t query_len;
+
+    /* headers, in the library's memory */
+    const char *authorization;
+    const char *origin;
+    const char *host;
+    const char *content_type;
+    uint64_t content_length;
+    bool has_length;
+    bool chunked;
+    bool malformed;
+    bool preflight;
+    bool wants_problem;
+
+    struct buffer body;
+    size_t body_limit;
+    size_t body_dropped;
+
+    unsigned status; /* 0 until a reply is queued */
+    size_t bytes;
+    char *actor; /* in the arena */
+};
+
+struct request *request_begin(struct client *client, struct MHD_Connection *mhd, const char *uri);
+enum MHD_Result request_headers(struct request *r, const char *method, const char *version);
+enum MHD_Result request_body(struct request *r, const char *data, size_t len);
+enum MHD_Result request_complete(struct request *r);
+void request_free(struct request *r);
+/* Frees the blocks that are kept for reuse. */
+void request_close(void);
+
+#endif
