@@ -113,6 +113,16 @@ alive() { grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status"; }
 
 port_in_use() { (exec 3<>"/dev/tcp/$1/$2") 2>/dev/null; }
 
+# Below the range from which the system gives out ports by itself.
+free_port() {
+    local port
+    while :; do
+        port=$((20000 + RANDOM % 12000))
+        port_in_use 127.0.0.1 "$port" || break
+    done
+    say "$port"
+}
+
 # The value of KEY in a file of KEY=VALUE lines.
 value_of() { sed -n "s/^$2=//p" "$1" 2>/dev/null | tail -n 1; }
 

@@ -89,16 +89,6 @@ clinicq_users_up() {
     export CLINICQ_ADMIN CLINICQ_ASSISTANT CLINICQ_DOCTOR CLINICQ_DISPLAY
 }
 
-# Below the range from which the system gives out ports by itself.
-clinicq_free_port() {
-    local port
-    while :; do
-        port=$((20000 + RANDOM % 12000))
-        port_in_use 127.0.0.1 "$port" || break
-    done
-    say "$port"
-}
-
 clinicq_shim_up() {
     local binary=${1:-${CLINICQ_SHIM_BINARY:-$(staged_shim "$CLINICQ_STAGE")}} number copy port metrics
     clinicq_users_up || return 1
@@ -108,8 +98,8 @@ clinicq_shim_up() {
     cp "$binary" "$copy" && chmod 755 "$copy" || return 1
     export CLINICQ_SHIM_LOG=$CLINICQ_CLUSTER/shim.$number.log
     for _ in 1 2 3 4 5; do
-        port=$(clinicq_free_port)
-        metrics=$(clinicq_free_port)
+        port=$(free_port)
+        metrics=$(free_port)
         (
             export CLINICQ_ADDRESS=127.0.0.1 CLINICQ_PORT=$port CLINICQ_METRICS_PORT=$metrics
             unset CLINICQ_ADMIN CLINICQ_ASSISTANT CLINICQ_DOCTOR CLINICQ_DISPLAY
