@@ -1,0 +1,206 @@
+/*
+ * audit.c: the triggers of the audit log.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "actor.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "query.h"
+#include "utils/array.h"
+#include "utils/datetime.h"
+#include "utils/datum.h"
+#include "utils/fmgrprotos.h"
+#include "utils/inet.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(clinicq_audit_row);
+PG_FUNCTION_INFO_V1(clinicq_audit_refuse);
+
+#define SECRET "***"
+
+/* now() is when the transaction began; at is when the change was made. */
+QUERY(
+    audit_insert,
+    "INSERT INTO clinicq.audit_event (at, transaction_id, actor_id, actor_name, roles, door, client,"
+    " request_id, action, entity, entity_id, changes)"
+    " VALUES ($1, pg_current_xact_id(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    TIMESTAMPTZOID, INT8OID, TEXTOID, TEXTARRAYOID, TEXTOID, INETOID, TEXTOID, TEXTOID, TEXTOID,
+    TEXTOID, JSONBOID);
+
+static void push_text(JsonbParseState **state, JsonbIteratorToken token, const char *value) {
+    JsonbValue json = {.type = jbvString};
+
+    json.val.string.val = (char *) value;
+    json.val.string.len = (int) strlen(value);
+    pushJsonbValue(state, token, &json);
+}
+
+/* A column as JSON: numbers and booleans as such, everything else as its text. */
+static void push_column(JsonbParseState **state, Form_pg_attribute column, Datum value,
+                        bool isnull) {
+    JsonbValue json;
+
+    if (isnull)
+        json.type = jbvNull;
+    else if (column->atttypid == BOOLOID) {
+        json.type = jbvBool;
+        json.val.boolean = DatumGetBool(value);
+    } else if (column->atttypid == INT2OID || column->atttypid == INT4OID ||
+               column->atttypid == INT8OID) {
+        int64 number = column->atttypid == INT2OID   ? DatumGetInt16(value)
+                       : column->atttypid == INT4OID ? DatumGetInt32(value)
+                                                     : DatumGetInt64(value);
+
+        json.type = jbvNumeric;
+        json.val.numeric = int64_to_numeric(number);
+    } else if (column->atttypid == TIMESTAMPTZOID || column->atttypid == DATEOID ||
+               column->atttypid == TIMEOID) {
+        /* In UTC, whatever the session's time zone and date style. */
+        static const int utc = 0;
+        char buffer[MAXDATELEN + 1];
+
+        push_text(state, WJB_VALUE,
+                  pstrdup(JsonEncodeDateTime(buffer, value, column->atttypid, &utc)));
+        return;
+    } else {
+        Oid output;
+        bool is_varlena;
+
+        getTypeOutputInfo(column->atttypid, &output, &is_varlena);
+        push_text(state, WJB_VALUE, OidOutputFunctionCall(output, value));
+        return;
+    }
+    pushJsonbValue(state, WJB_VALUE, &json);
+}
+
+static bool is_secret(const Trigger *trigger, const char *column) {
+    for (int i = 1; i < trigger->tgnargs; i++)
+        if (strcmp(trigger->tgargs[i], column) == 0)
+            return true;
+    return false;
+}
+
+static void push_side(JsonbParseState **state, const char *side, const Trigger *trigger,
+                      Form_pg_attribute column, Datum value, bool isnull) {
+    push_text(state, WJB_KEY, side);
+    if (!isnull && is_secret(trigger, NameStr(column->attname)))
+        push_text(state, WJB_VALUE, SECRET);
+    else
+        push_column(state, column, value, isnull);
+}
+
+/* {"column": {"old": ..., "new": ...}} of the columns that differ; either row may be absent. */
+static Jsonb *changed_columns(const Trigger *trigger, TupleDesc shape, HeapTuple before,
+                              HeapTuple after) {
+    JsonbParseState *state = NULL;
+
+    pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+    for (int i = 0; i < shape->natts; i++) {
+        Form_pg_attribute column = TupleDescAttr(shape, i);
+        Datum old_value = 0, new_value = 0;
+        bool old_null = true, new_null = true;
+
+        if (column->attisdropped)
+            continue;
+        if (before != NULL)
+            old_value = heap_getattr(before, i + 1, shape, &old_null);
+        if (after != NULL)
+            new_value = heap_getattr(after, i + 1, shape, &new_null);
+        if (old_null && new_null)
+            continue;
+        if (!old_null && !new_null &&
+            datum_image_eq(old_value, new_value, column->attbyval, column->attlen))
+            continue;
+        push_text(&state, WJB_KEY, NameStr(column->attname));
+        pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+        if (before != NULL)
+            push_side(&state, "old", trigger, column, old_value, old_null);
+        if (after != NULL)
+            push_side(&state, "new", trigger, column, new_value, new_null);
+        pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+    }
+    return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+static void write_event(const char *action, const char *entity, char *entity_id, Jsonb *changes) {
+    const Actor *actor = actor_current();
+    Datum args[11];
+    char nulls[] = "           ";
+
+    args[0] = TimestampTzGetDatum(GetCurrentTimestamp());
+    args[1] = Int64GetDatum(actor->user_id);
+    args[2] = CStringGetTextDatum(actor->name);
+    args[3] = roles_to_array(actor_roles());
+    args[4] = CStringGetTextDatum(actor->http ? "http" : "psql");
+    args[5] = *actor->client ? DirectFunctionCall1(inet_in, CStringGetDatum(actor->client)) : 0;
+    args[6] = CStringGetTextDatum(actor->request_id);
+    args[7] = CStringGetTextDatum(action);
+    args[8] = CStringGetTextDatum(entity);
+    args[9] = entity_id ? CStringGetTextDatum(entity_id) : 0;
+    args[10] = changes ? JsonbPGetDatum(changes) : 0;
+    nulls[1] = actor->user_id == 0 ? 'n' : ' ';
+    nulls[5] = *actor->client ? ' ' : 'n';
+    nulls[6] = *actor->request_id ? ' ' : 'n';
+    nulls[9] = entity_id ? ' ' : 'n';
+    nulls[10] = changes ? ' ' : 'n';
+    query_write(&audit_insert, args, nulls);
+}
+
+Datum clinicq_audit_row(PG_FUNCTION_ARGS) {
+    TriggerData *event = (TriggerData *) fcinfo->context;
+    HeapTuple before = NULL;
+    HeapTuple after = NULL;
+    const char *action;
+    char *entity_id = NULL;
+    Jsonb *changes = NULL;
+
+    if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(event->tg_event))
+        ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                errmsg("audit_row() must be called as an AFTER trigger"));
+    if (event->tg_trigger->tgnargs < 1)
+        ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                errmsg("audit_row() needs the name of the key column"));
+    if (TRIGGER_FIRED_BY_INSERT(event->tg_event)) {
+        action = "INSERT";
+        after = event->tg_trigtuple;
+    } else if (TRIGGER_FIRED_BY_UPDATE(event->tg_event)) {
+        action = "UPDATE";
+        before = event->tg_trigtuple;
+        after = event->tg_newtuple;
+    } else if (TRIGGER_FIRED_BY_DELETE(event->tg_event)) {
+        action = "DELETE";
+        before = event->tg_trigtuple;
+    } else
+        action = "TRUNCATE";
+
+    SPI_connect();
+    if (TRIGGER_FIRED_FOR_ROW(event->tg_event)) {
+        TupleDesc shape = event->tg_relation->rd_att;
+        int key = SPI_fnumber(shape, event->tg_trigger->tgargs[0]);
+
+        if (key <= 0)
+            ereport(ERROR, errcode(ERRCODE_UNDEFINED_COLUMN),
+                    errmsg("audit_row(): there is no column %s", event->tg_trigger->tgargs[0]));
+        entity_id = SPI_getvalue(after ? after : before, shape, key);
+        changes = changed_columns(event->tg_trigger, shape, before, after);
+    }
+    write_event(action, RelationGetRelationName(event->tg_relation), entity_id, changes);
+    SPI_finish();
+    return PointerGetDatum(NULL);
+}
+
+Datum clinicq_audit_refuse(PG_FUNCTION_ARGS) {
+    if (!CALLED_AS_TRIGGER(fcinfo))
+        ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                errmsg("audit_refuse() must be called as a trigger"));
+    ereport(
+        ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("the audit log cannot be changed"),
+        errhint("Events are only ever added, by the triggers of the tables that they tell of."));
+}

@@ -1,0 +1,194 @@
+#include "dispatch.h"
+
+#include "access/xact.h"
+#include "actor.h"
+#include "cache.h"
+#include "compat.h"
+#include "error.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "json.h"
+#include "miscadmin.h"
+#include "parser/parse_func.h"
+#include "query.h"
+#include "reply.h"
+#include "session.h"
+#include "utils/fmgrprotos.h"
+#include "utils/hsearch.h"
+#include "utils/inet.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/regproc.h"
+
+PG_FUNCTION_INFO_V1(clinicq_call);
+PG_FUNCTION_INFO_V1(clinicq_catalogue);
+
+#define ROUTE_KEY_MAX 200
+
+typedef struct Route {
+    char key[ROUTE_KEY_MAX]; /* "GET /api/patients/" */
+    FmgrInfo function;
+    bool open; /* no token needed */
+} Route;
+
+QUERY(routes_all, "SELECT method || ' ' || path, function, who = '{anyone}' FROM clinicq.route");
+QUERY(
+    catalogue_json,
+    "SELECT json_build_object('version', $1,"
+    " 'routes', (SELECT json_agg(json_build_object('key', method || ' ' || path, 'method', method, 'path', path,"
+    "   'class', class, 'body', body, 'body_limit', body_limit, 'open', who = '{anyone}', 'lane', lane)"
+    "   ORDER BY path, method) FROM clinicq.route),"
+    " 'problems', (SELECT json_agg(json_build_object('sqlstate', sqlstate, 'status', status, 'type', type,"
+    "   'title', title, 'reveal', reveal) ORDER BY sqlstate) FROM clinicq.problem))::text",
+    TEXTOID);
+
+static MemoryContext routes_memory = NULL;
+static HTAB *routes = NULL;
+static uint64 routes_at = 0;
+
+/* Set while clinicq_api.call() runs; dangling afterwards, but then nothing reads them. */
+static const char *body_fault = NULL;
+static const char *base_url = NULL;
+static const char *token = NULL;
+
+const char *request_body_fault(void) {
+    return body_fault;
+}
+
+const char *request_base_url(void) {
+    return base_url ? base_url : "";
+}
+
+const char *request_token(void) {
+    return token ? token : "";
+}
+
+/*
+ * The function that a route names, InvalidOid where it cannot serve one: the dispatcher runs as
+ * clinicq_owner, and so will the function.
+ */
+static Oid route_function(const char *key, const char *name) {
+    static const Oid signature[] = {TEXTARRAYOID, JSONBOID, TEXTOID};
+    Oid function =
+        LookupFuncName(stringToQualifiedNameList(name), lengthof(signature), signature, true);
+    const char *fault = NULL;
+
+    if (!OidIsValid(function))
+        fault = "does not exist with the arguments (text[], jsonb, text)";
+    else if (get_func_rettype(function) != reply_type() || get_func_retset(function))
+        fault = "does not return clinicq_api.reply";
+    else if (cq_function_aclcheck(function, GetUserId()) != ACLCHECK_OK)
+        fault = "may not be executed by clinicq_owner";
+    if (fault != NULL)
+        ereport(LOG, errcode(ERRCODE_UNDEFINED_FUNCTION),
+                errmsg("route %s is not served: function %s %s", key, name, fault));
+    return fault ? InvalidOid : function;
+}
+
+static void routes_load(void) {
+    HASHCTL control = {.keysize = ROUTE_KEY_MAX, .entrysize = sizeof(Route)};
+    uint64 generation = cache_generation;
+    uint64 rows;
+
+    if (routes_memory == NULL)
+        routes_memory =
+            AllocSetContextCreate(TopMemoryContext, "ClinicQ routes", ALLOCSET_SMALL_SIZES);
+    MemoryContextReset(routes_memory);
+    routes = NULL;
+    control.hcxt = routes_memory;
+
+    SPI_connect();
+    rows = query_read(&routes_all, NULL, NULL);
+    routes = hash_create("ClinicQ routes", 64, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+    for (uint64 row = 0; row < rows; row++) {
+        char *key = row_text(row, 1);
+        Oid function = route_function(key, row_text(row, 2));
+        Route *route;
+        bool isnull;
+
+        if (!OidIsValid(function) || strlen(key) >= ROUTE_KEY_MAX)
+            continue;
+        route = hash_search(routes, key, HASH_ENTER, NULL);
+        fmgr_info_cxt(function, &route->function, routes_memory);
+        route->open = DatumGetBool(row_value(row, 3, &isnull));
+    }
+    SPI_finish();
+    routes_at = generation;
+}
+
+static Route *route_find(const char *key) {
+    Route *route;
+
+    if (routes == NULL || routes_at != cache_generation)
+        routes_load();
+    route = strlen(key) < ROUTE_KEY_MAX ? hash_search(routes, key, HASH_FIND, NULL) : NULL;
+    if (route == NULL)
+        error_not_found("route", key);
+    return route;
+}
+
+Datum clinicq_call(PG_FUNCTION_ARGS) {
+    Route *route = NULL;
+    Datum columns[4];
+    bool nulls[4];
+    TupleDesc shape;
+    Datum result;
+    LOCAL_FCINFO(routed, 3);
+
+    cache_require_ready();
+    body_fault = ARG_CSTRING(5);
+    base_url = ARG_CSTRING(8);
+    token = ARG_CSTRING(1);
+    actor_begin_http(ARG_CSTRING(6),
+                     PG_ARGISNULL(7)
+                         ? NULL
+                         : DatumGetCString(DirectFunctionCall1(inet_out, PG_GETARG_DATUM(7))));
+    if (!PG_ARGISNULL(0))
+        route = route_find(ARG_CSTRING(0));
+    if (route == NULL || !route->open) {
+        if (token == NULL)
+            ereport(
+                ERROR, errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
+                errmsg("authentication credentials were not provided"),
+                errhint("Send the header Authorization: Token ... with the token from log-in."));
+        if (!session_authenticate(token))
+            ereport(ERROR, errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
+                    errmsg("the token is not valid, or no longer"), errhint("Log in again."));
+    }
+    if (route == NULL)
+        ereport(ERROR, errcode(ERRCODE_CQ_METHOD), errmsg("this method is not allowed here"));
+
+    InitFunctionCallInfoData(*routed, &route->function, 3, InvalidOid, NULL, NULL);
+    for (int i = 0; i < 3; i++)
+        routed->args[i] = fcinfo->args[2 + i];
+    result = FunctionCallInvoke(routed);
+    if (routed->isnull)
+        ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                errmsg("the function of route %s returned null", route->key));
+    reply_read(result, columns, nulls);
+
+    columns[3] = Int64GetDatum(actor_current()->user_id);
+    nulls[3] = actor_current()->user_id == 0;
+    if (fcinfo->flinfo->fn_extra == NULL) {
+        MemoryContext previous = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+
+        if (get_call_result_type(fcinfo, NULL, &shape) != TYPEFUNC_COMPOSITE)
+            elog(ERROR, "call() must return a record");
+        fcinfo->flinfo->fn_extra = BlessTupleDesc(shape);
+        MemoryContextSwitchTo(previous);
+    }
+    PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(fcinfo->flinfo->fn_extra, columns, nulls)));
+}
+
+Datum clinicq_catalogue(PG_FUNCTION_ARGS) {
+    Datum args[1] = {CStringGetTextDatum(CLINICQ_VERSION)};
+    MemoryContext caller = CurrentMemoryContext;
+    char *json;
+
+    cache_require_ready();
+    SPI_connect();
+    query_read(&catalogue_json, args, NULL);
+    json = MemoryContextStrdup(caller, row_text(0, 1));
+    SPI_finish();
+    PG_RETURN_TEXT_P(cstring_to_text(json));
+}

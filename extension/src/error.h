@@ -1,0 +1,27 @@
+/*
+ * error.h: the SQLSTATEs of ClinicQ's own, and the refusals that many files raise.
+ * What each becomes over HTTP stands in sql/always/problems.sql.
+ */
+#ifndef CQ_ERROR_H
+#define CQ_ERROR_H
+
+#include "postgres.h"
+
+#define ERRCODE_CQ_BAD_REQUEST MAKE_SQLSTATE('Q', 'C', '4', '0', '0')
+#define ERRCODE_CQ_METHOD      MAKE_SQLSTATE('Q', 'C', '4', '0', '5')
+#define ERRCODE_CQ_CONFLICT    MAKE_SQLSTATE('Q', 'C', '4', '0', '9')
+#define ERRCODE_CQ_MEDIA_TYPE  MAKE_SQLSTATE('Q', 'C', '4', '1', '5')
+
+/* P0002: what is called `what` (patient, visit, ...) and looked up by `key` does not exist. */
+extern void error_not_found(const char *what, const char *key) pg_attribute_noreturn();
+
+/* The arguments of psql functions, which are not STRICT so that a null gets a name. 22004. */
+#define ARG_REQUIRE(n, name)                                        \
+    do {                                                            \
+        if (PG_ARGISNULL(n))                                        \
+            ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), \
+                    errmsg("%s must not be null", (name)));         \
+    } while (0)
+#define ARG_CSTRING(n) (PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n)))
+
+#endif

@@ -1,0 +1,21 @@
+/*
+ * ClinicQ in the database. Where things stand: README.md beside this folder.
+ */
+#include "postgres.h"
+
+#include <sodium.h>
+
+#include "actor.h"
+#include "cache.h"
+#include "fmgr.h"
+
+PG_MODULE_MAGIC;
+
+void _PG_init(void);
+
+void _PG_init(void) {
+    if (sodium_init() < 0)
+        ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("libsodium cannot be initialised"));
+    actor_init();
+    cache_init();
+}

@@ -1,0 +1,58 @@
+#include "query.h"
+
+static uint64 query_run(KeptQuery *query, const Datum *args, const char *nulls, bool read_only) {
+    int code;
+
+    if (query->plan == NULL) {
+        SPIPlanPtr plan = SPI_prepare_cursor(query->sql, query->nargs, (Oid *) query->argtypes,
+                                             query->cursor_options);
+
+        if (plan == NULL || SPI_keepplan(plan) != 0)
+            ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR),
+                    errmsg("could not prepare: %s", query->sql));
+        query->plan = plan;
+    }
+    code = SPI_execute_plan(query->plan, (Datum *) args, nulls, read_only, 0);
+    if (code < 0)
+        ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR),
+                errmsg("%s: %s", SPI_result_code_string(code), query->sql));
+    return SPI_processed;
+}
+
+uint64 query_read(KeptQuery *query, const Datum *args, const char *nulls) {
+    return query_run(query, args, nulls, true);
+}
+
+uint64 query_write(KeptQuery *query, const Datum *args, const char *nulls) {
+    return query_run(query, args, nulls, false);
+}
+
+Datum row_value(uint64 row, int column, bool *isnull) {
+    return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
+}
+
+int64 row_int64(uint64 row, int column) {
+    bool isnull;
+
+    return DatumGetInt64(row_value(row, column, &isnull));
+}
+
+int32 row_int32(uint64 row, int column) {
+    bool isnull;
+
+    return DatumGetInt32(row_value(row, column, &isnull));
+}
+
+bool row_isnull(uint64 row, int column) {
+    bool isnull;
+
+    row_value(row, column, &isnull);
+    return isnull;
+}
+
+char *row_text(uint64 row, int column) {
+    bool isnull;
+    Datum value = row_value(row, column, &isnull);
+
+    return isnull ? NULL : TextDatumGetCString(value);
+}

@@ -1,0 +1,184 @@
+#include "setting.h"
+
+#include "actor.h"
+#include "cache.h"
+#include "error.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "query.h"
+#include "registration.h"
+#include "utils/memutils.h"
+
+PG_FUNCTION_INFO_V1(clinicq_setting);
+PG_FUNCTION_INFO_V1(clinicq_set_setting);
+PG_FUNCTION_INFO_V1(clinicq_settings);
+
+typedef struct SettingRule {
+    const char *name;
+    const char *default_value;
+    const char *choices;                     /* "on off", or NULL */
+    int min, max;                            /* of a number, where choices is NULL and max > 0 */
+    const char *(*fault)(const char *value); /* a check of its own: NULL, or what is wrong */
+    const char *description;
+} SettingRule;
+
+static const SettingRule rules[SETTING_COUNT] = {
+    [SETTING_REGISTRATION_NUMBER_FORMAT] =
+        {"registration_number_format", "##-##-###", .fault = registration_format_fault,
+         .description =
+             "How registration numbers look: # is a digit of the serial; {MM}, {YY} and {CT} "
+             "stand for month, year and category and start a serial of their own."},
+    [SETTING_DOCTORS_OPEN_VISITS] =
+        {"doctors_open_visits", "off", .choices = "on off",
+         .description = "Whether doctors may open visits, as assistants do: on or off."},
+    [SETTING_DISPLAY_NAMES] =
+        {"display_names", "initials", .choices = "none initials full",
+         .description = "How the display role sees a patient's name: none, initials or full."},
+    [SETTING_SESSION_MINUTES] = {"session_minutes", "720", .min = 5, .max = 43200,
+                                 .description =
+                                     "Minutes after the last use at which a session ends."},
+    [SETTING_DISPLAY_SESSION_MINUTES] = {"display_session_minutes", "43200", .min = 5,
+                                         .max = 525600,
+                                         .description =
+                                             "The same for users whose only role is display."},
+    [SETTING_PASSWORD_MEMORY_KIB] = {"password_memory_kib", "19456", .min = 7168, .max = 1048576,
+                                     .description = "Memory of an Argon2id password hash, in KiB."},
+    [SETTING_PASSWORD_ITERATIONS] = {"password_iterations", "2", .min = 1, .max = 20,
+                                     .description = "Passes of an Argon2id password hash."},
+};
+
+QUERY(settings_all, "SELECT name, value FROM clinicq.setting");
+QUERY(setting_change,
+      "INSERT INTO clinicq.setting (name, value) VALUES ($1, $2)"
+      " ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = now()"
+      " WHERE setting.value <> excluded.value",
+      TEXTOID, TEXTOID);
+
+static char *values[SETTING_COUNT];
+static uint64 values_at = 0;
+
+static int setting_find(const char *name) {
+    for (int i = 0; i < SETTING_COUNT; i++)
+        if (strcmp(rules[i].name, name) == 0)
+            return i;
+    return -1;
+}
+
+static void settings_load(void) {
+    uint64 generation = cache_generation;
+    uint64 rows;
+
+    SPI_connect();
+    rows = query_read(&settings_all, NULL, NULL);
+    for (int i = 0; i < SETTING_COUNT; i++) {
+        const char *value = rules[i].default_value;
+
+        for (uint64 row = 0; row < rows; row++)
+            if (strcmp(row_text(row, 1), rules[i].name) == 0)
+                value = row_text(row, 2);
+        if (values[i] == NULL || strcmp(values[i], value) != 0) {
+            char *copy = MemoryContextStrdup(TopMemoryContext, value);
+
+            if (values[i] != NULL)
+                pfree(values[i]);
+            values[i] = copy;
+        }
+    }
+    SPI_finish();
+    values_at = generation;
+}
+
+const char *setting_text(Setting setting) {
+    if (values_at != cache_generation)
+        settings_load();
+    return values[setting];
+}
+
+int setting_int(Setting setting) {
+    return atoi(setting_text(setting));
+}
+
+bool setting_is(Setting setting, const char *value) {
+    return strcmp(setting_text(setting), value) == 0;
+}
+
+static bool is_choice(const char *choices, const char *value) {
+    size_t length = strlen(value);
+
+    for (const char *at = choices; length > 0 && (at = strstr(at, value)) != NULL; at++)
+        if ((at == choices || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0'))
+            return true;
+    return false;
+}
+
+static void setting_check(const SettingRule *rule, const char *value) {
+    const char *fault = NULL;
+
+    if (rule->fault != NULL)
+        fault = rule->fault(value);
+    else if (rule->choices != NULL) {
+        if (strchr(value, ' ') != NULL || !is_choice(rule->choices, value))
+            fault = psprintf("must be one of: %s", rule->choices);
+    } else {
+        char *end;
+        long number = strtol(value, &end, 10);
+
+        if (*value < '0' || *value > '9' || *end != '\0' || strlen(value) > 9 ||
+            number < rule->min || number > rule->max)
+            fault = psprintf("must be a whole number from %d to %d", rule->min, rule->max);
+    }
+    if (fault != NULL)
+        ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s %s", rule->name, fault),
+                errhint("%s", rule->description));
+}
+
+static const SettingRule *setting_rule(FunctionCallInfo fcinfo) {
+    int found;
+
+    ARG_REQUIRE(0, "name");
+    found = setting_find(ARG_CSTRING(0));
+    if (found < 0)
+        ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                errmsg("no such setting: %s", ARG_CSTRING(0)),
+                errhint("SELECT * FROM clinicq.settings() lists them."));
+    return &rules[found];
+}
+
+Datum clinicq_setting(PG_FUNCTION_ARGS) {
+    const SettingRule *rule;
+
+    actor_require(ROLES_ALL);
+    rule = setting_rule(fcinfo);
+    PG_RETURN_TEXT_P(cstring_to_text(setting_text((Setting) (rule - rules))));
+}
+
+Datum clinicq_set_setting(PG_FUNCTION_ARGS) {
+    const SettingRule *rule;
+    Datum args[2];
+
+    actor_require(ROLE_ADMIN);
+    rule = setting_rule(fcinfo);
+    ARG_REQUIRE(1, "value");
+    setting_check(rule, ARG_CSTRING(1));
+    args[0] = CStringGetTextDatum(rule->name);
+    args[1] = PG_GETARG_DATUM(1);
+    SPI_connect();
+    query_write(&setting_change, args, NULL);
+    SPI_finish();
+    PG_RETURN_VOID();
+}
+
+Datum clinicq_settings(PG_FUNCTION_ARGS) {
+    ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+    bool nulls[3] = {false};
+
+    InitMaterializedSRF(fcinfo, 0);
+    for (int i = 0; i < SETTING_COUNT; i++) {
+        Datum columns[3] = {CStringGetTextDatum(rules[i].name),
+                            CStringGetTextDatum(rules[i].default_value),
+                            CStringGetTextDatum(rules[i].description)};
+
+        tuplestore_putvalues(result->setResult, result->setDesc, columns, nulls);
+    }
+    return (Datum) 0;
+}

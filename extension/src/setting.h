@@ -1,0 +1,26 @@
+/*
+ * setting.h: the clinic's settings. The one list of them, with defaults and checks, is in
+ * setting.c.
+ */
+#ifndef CQ_SETTING_H
+#define CQ_SETTING_H
+
+#include "postgres.h"
+
+typedef enum Setting {
+    SETTING_REGISTRATION_NUMBER_FORMAT,
+    SETTING_DOCTORS_OPEN_VISITS,
+    SETTING_DISPLAY_NAMES,
+    SETTING_SESSION_MINUTES,
+    SETTING_DISPLAY_SESSION_MINUTES,
+    SETTING_PASSWORD_MEMORY_KIB,
+    SETTING_PASSWORD_ITERATIONS,
+    SETTING_COUNT
+} Setting;
+
+/* Value now in force; the text is valid until the transaction ends. */
+extern const char *setting_text(Setting setting);
+extern int setting_int(Setting setting);
+extern bool setting_is(Setting setting, const char *value);
+
+#endif

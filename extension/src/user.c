@@ -1,0 +1,172 @@
+#include "user.h"
+
+#include "actor.h"
+#include "error.h"
+#include "fmgr.h"
+#include "password.h"
+#include "query.h"
+#include "session.h"
+
+PG_FUNCTION_INFO_V1(clinicq_create_user);
+PG_FUNCTION_INFO_V1(clinicq_set_password);
+PG_FUNCTION_INFO_V1(clinicq_grant_role);
+PG_FUNCTION_INFO_V1(clinicq_revoke_role);
+PG_FUNCTION_INFO_V1(clinicq_disable_user);
+
+#define USERNAME_MAX 150
+
+QUERY(
+    user_insert,
+    "INSERT INTO clinicq.app_user (username, password_hash, roles) VALUES ($1, $2, $3) RETURNING id",
+    TEXTOID, TEXTOID, TEXTARRAYOID);
+QUERY(user_by_name, "SELECT id FROM clinicq.app_user WHERE username = $1", TEXTOID);
+QUERY(user_lock, "SELECT roles FROM clinicq.app_user WHERE id = $1 FOR NO KEY UPDATE", INT8OID);
+QUERY(user_update_password,
+      "UPDATE clinicq.app_user SET password_hash = $2, updated_at = now(), version = version + 1"
+      " WHERE id = $1",
+      INT8OID, TEXTOID);
+QUERY(
+    user_update_roles,
+    "UPDATE clinicq.app_user SET roles = $2, updated_at = now(), version = version + 1 WHERE id = $1",
+    INT8OID, TEXTARRAYOID);
+QUERY(
+    user_update_disabled,
+    "UPDATE clinicq.app_user SET disabled_at = CASE WHEN $2 THEN coalesce(disabled_at, now()) END,"
+    " updated_at = now(), version = version + 1 WHERE id = $1",
+    INT8OID, BOOLOID);
+
+void user_check(Faults *faults, const char *username, const char *password) {
+    if (username != NULL) {
+        size_t length = strlen(username);
+
+        if (length < 1 || length > USERNAME_MAX ||
+            strspn(username,
+                   "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789@.+_-") != length)
+            faults_add(faults, "username", "must be 1 to %d letters, digits or @ . + - _",
+                       USERNAME_MAX);
+    }
+    if (password != NULL)
+        password_check(faults, password);
+}
+
+int64 user_create(const char *username, const char *password, uint32 roles) {
+    Datum args[3] = {CStringGetTextDatum(username), CStringGetTextDatum(password_hash(password)),
+                     roles_to_array(roles)};
+
+    query_write(&user_insert, args, NULL);
+    return row_int64(0, 1);
+}
+
+int64 user_find(const char *username) {
+    Datum args[1] = {CStringGetTextDatum(username)};
+
+    if (query_write(&user_by_name, args, NULL) == 0)
+        error_not_found("user", username);
+    return row_int64(0, 1);
+}
+
+/* Locks a user and returns the roles. */
+static uint32 lock_user(int64 user_id) {
+    Datum args[1] = {Int64GetDatum(user_id)};
+    bool isnull;
+
+    if (query_write(&user_lock, args, NULL) == 0)
+        error_not_found("user", psprintf(INT64_FORMAT, user_id));
+    return roles_from_array(row_value(0, 1, &isnull));
+}
+
+void user_set_password(int64 user_id, const char *password) {
+    Datum args[2] = {Int64GetDatum(user_id), CStringGetTextDatum(password_hash(password))};
+
+    lock_user(user_id);
+    query_write(&user_update_password, args, NULL);
+    session_end_all(user_id);
+}
+
+void user_change_roles(int64 user_id, uint32 add, uint32 remove) {
+    uint32 before = lock_user(user_id);
+    uint32 after = (before & ~remove) | add;
+    Datum args[2] = {Int64GetDatum(user_id), roles_to_array(after)};
+
+    if (after == before)
+        return;
+    query_write(&user_update_roles, args, NULL);
+    session_end_all(user_id);
+}
+
+void user_set_disabled(int64 user_id, bool disabled) {
+    Datum args[2] = {Int64GetDatum(user_id), BoolGetDatum(disabled)};
+
+    lock_user(user_id);
+    query_write(&user_update_disabled, args, NULL);
+    session_end_all(user_id);
+}
+
+Datum clinicq_create_user(PG_FUNCTION_ARGS) {
+    Faults *faults = faults_new();
+    char *username = PG_ARGISNULL(0) ? "" : ARG_CSTRING(0);
+    char *given = ARG_CSTRING(2);
+    char *password = given ? given : password_generate();
+    uint32 roles = 0;
+
+    actor_require(ROLE_ADMIN);
+    user_check(faults, username, password);
+    if (!PG_ARGISNULL(1) && !roles_read(PG_GETARG_DATUM(1), &roles))
+        faults_add(faults, "roles",
+                   "must be any of admin, doctor, assistant, display, auditor, reporter");
+    faults_raise(faults);
+    SPI_connect();
+    user_create(username, password, roles);
+    SPI_finish();
+    if (given != NULL)
+        PG_RETURN_NULL();
+    PG_RETURN_TEXT_P(cstring_to_text(password));
+}
+
+Datum clinicq_set_password(PG_FUNCTION_ARGS) {
+    Faults *faults = faults_new();
+
+    actor_require(ROLE_ADMIN);
+    ARG_REQUIRE(0, "username");
+    ARG_REQUIRE(1, "password");
+    user_check(faults, NULL, ARG_CSTRING(1));
+    faults_raise(faults);
+    SPI_connect();
+    user_set_password(user_find(ARG_CSTRING(0)), ARG_CSTRING(1));
+    SPI_finish();
+    PG_RETURN_VOID();
+}
+
+static Datum change_role(FunctionCallInfo fcinfo, bool grant) {
+    uint32 role;
+
+    actor_require(ROLE_ADMIN);
+    ARG_REQUIRE(0, "username");
+    ARG_REQUIRE(1, "role");
+    role = role_bit(ARG_CSTRING(1));
+    if (role == 0)
+        ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                errmsg("no such role: %s", ARG_CSTRING(1)),
+                errhint("Roles are admin, doctor, assistant, display, auditor and reporter."));
+    SPI_connect();
+    user_change_roles(user_find(ARG_CSTRING(0)), grant ? role : 0, grant ? 0 : role);
+    SPI_finish();
+    PG_RETURN_VOID();
+}
+
+Datum clinicq_grant_role(PG_FUNCTION_ARGS) {
+    return change_role(fcinfo, true);
+}
+
+Datum clinicq_revoke_role(PG_FUNCTION_ARGS) {
+    return change_role(fcinfo, false);
+}
+
+Datum clinicq_disable_user(PG_FUNCTION_ARGS) {
+    actor_require(ROLE_ADMIN);
+    ARG_REQUIRE(0, "username");
+    SPI_connect();
+    user_set_disabled(user_find(ARG_CSTRING(0)), true);
+    SPI_finish();
+    PG_RETURN_VOID();
+}

@@ -1,0 +1,25 @@
+/*
+ * user.h: who may log in over HTTP. What runs SQL here does so between SPI_connect and SPI_finish.
+ */
+#ifndef CQ_USER_H
+#define CQ_USER_H
+
+#include "postgres.h"
+
+#include "faults.h"
+
+/* Checks what is given (NULL: not given). */
+extern void user_check(Faults *faults, const char *username, const char *password);
+
+/* Returns the id. 23505: a user has that name, in whatever case. */
+extern int64 user_create(const char *username, const char *password, uint32 roles);
+
+/* The key of a user. P0002 */
+extern int64 user_find(const char *username);
+
+/* The following end the user's sessions. P0002 */
+extern void user_set_password(int64 user_id, const char *password);
+extern void user_change_roles(int64 user_id, uint32 add, uint32 remove);
+extern void user_set_disabled(int64 user_id, bool disabled);
+
+#endif

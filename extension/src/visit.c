@@ -1,0 +1,220 @@
+#include "visit.h"
+
+#include "access/htup_details.h"
+#include "actor.h"
+#include "cache.h"
+#include "clock.h"
+#include "error.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "json.h"
+#include "patient.h"
+#include "query.h"
+#include "queue.h"
+#include "setting.h"
+#include "token.h"
+#include "visit_move.h"
+
+PG_FUNCTION_INFO_V1(clinicq_open_visit);
+PG_FUNCTION_INFO_V1(clinicq_transfer_visit);
+
+QUERY(visit_by_id, "SELECT " VISIT_COLUMNS " FROM " VISIT_TABLES " WHERE v.id = $1", INT8OID);
+QUERY(visit_open_already,
+      "SELECT " VISIT_COLUMNS " FROM " VISIT_TABLES
+      " WHERE v.patient_id = $1 AND v.queue_id = $2 AND v.service_day = $3"
+      " AND v.status IN ('WAITING', 'START', 'IN_ROOM', 'HELD')",
+      INT8OID, INT8OID, DATEOID);
+QUERY(
+    visit_insert,
+    "WITH v AS ("
+    " INSERT INTO clinicq.visit (patient_id, queue_id, service_day, token_number, priority, transferred_from)"
+    "  VALUES ($1, $2, $3, $4, $5, nullif($6, 0))"
+    "  ON CONFLICT (patient_id, queue_id, service_day)"
+    "   WHERE status IN ('WAITING', 'START', 'IN_ROOM', 'HELD') DO NOTHING RETURNING *),"
+    " e AS (INSERT INTO clinicq.visit_event (visit_id, move, to_status, actor_id, actor_name)"
+    "  SELECT id, 'open', status, nullif($7, 0), $8 FROM v)"
+    "SELECT " VISIT_COLUMNS " FROM v JOIN clinicq.patient p ON p.id = v.patient_id"
+    " JOIN clinicq.queue q ON q.id = v.queue_id",
+    INT8OID, INT8OID, DATEOID, INT4OID, INT2OID, INT8OID, INT8OID, TEXTOID);
+QUERY(
+    visit_end_transferred,
+    "WITH v AS (UPDATE clinicq.visit SET status = 'TRANSFERRED', transferred_to = $2, room_id = NULL,"
+    "  updated_at = now(), version = version + 1 WHERE id = $1 RETURNING id)"
+    "INSERT INTO clinicq.visit_event (visit_id, move, from_status, to_status, actor_id, actor_name)"
+    " SELECT id, 'transfer', $3, 'TRANSFERRED', nullif($4, 0), $5 FROM v",
+    INT8OID, INT8OID, TEXTOID, INT8OID, TEXTOID);
+QUERY(visit_transferred_to,
+      "SELECT n.id, n.queue_id FROM clinicq.visit v JOIN clinicq.visit n ON n.id = v.transferred_to"
+      " WHERE v.id = $1",
+      INT8OID);
+/* Never called: NO_SHOW. In the room or called to it: DONE. Marked as closed by the system. */
+QUERY(
+    visits_close_earlier,
+    "WITH old AS (SELECT id, status FROM clinicq.visit WHERE queue_id = $1 AND service_day < $2"
+    "  AND status IN ('WAITING', 'START', 'IN_ROOM', 'HELD') FOR NO KEY UPDATE SKIP LOCKED),"
+    " v AS (UPDATE clinicq.visit SET closed_by_system = true, updated_at = now(), version = version + 1,"
+    "  status = CASE WHEN old.status IN ('START', 'IN_ROOM') THEN 'DONE' ELSE 'NO_SHOW' END"
+    "  FROM old WHERE visit.id = old.id RETURNING visit.id, old.status AS was, visit.status)"
+    "INSERT INTO clinicq.visit_event (visit_id, move, from_status, to_status, actor_name)"
+    " SELECT id, 'day_end', was, status, 'system' FROM v",
+    INT8OID, DATEOID);
+
+static bool visit_insert_new(int64 patient_id, int64 queue_id, DateADT day, int16 priority,
+                             int64 from) {
+    const Actor *actor = actor_current();
+    int32 token = token_issue(queue_id, day);
+    Datum args[8] = {Int64GetDatum(patient_id),     Int64GetDatum(queue_id),
+                     DateADTGetDatum(day),          Int32GetDatum(token),
+                     Int16GetDatum(priority),       Int64GetDatum(from),
+                     Int64GetDatum(actor->user_id), CStringGetTextDatum(actor->name)};
+
+    if (token == 1) {
+        Datum earlier[2] = {args[1], args[2]};
+
+        query_write(&visits_close_earlier, earlier, NULL);
+    }
+    if (query_write(&visit_insert, args, NULL) > 0)
+        return true;
+    token_give_back(queue_id, day);
+    return false;
+}
+
+static uint64 read_open(int64 patient_id, int64 queue_id, DateADT day) {
+    Datum args[3] = {Int64GetDatum(patient_id), Int64GetDatum(queue_id), DateADTGetDatum(day)};
+
+    return query_write(&visit_open_already, args, NULL);
+}
+
+bool visit_open(int64 patient_id, int64 queue_id, int64 clinic_id) {
+    DateADT day = clock_today(clinic_id);
+
+    if (read_open(patient_id, queue_id, day) > 0)
+        return false;
+    if (visit_insert_new(patient_id, queue_id, day, 0, 0))
+        return true;
+    /* Another request opened it between the look and the lock of the counter. */
+    read_open(patient_id, queue_id, day);
+    return false;
+}
+
+void visit_transfer(int64 visit_id, int64 queue_id) {
+    const Actor *actor = actor_current();
+    bool possible = move_check(MOVE_TRANSFER, visit_id);
+    int64 patient_id = row_int64(0, 1);
+    int64 present_queue = row_int64(0, 2);
+    bool isnull;
+    int16 priority = DatumGetInt16(row_value(0, 3, &isnull));
+    char *status = row_text(0, 4);
+    int64 clinic_id;
+    DateADT day;
+    Datum args[5] = {Int64GetDatum(visit_id)};
+
+    if (!possible) {
+        query_write(&visit_transferred_to, args, NULL);
+        visit_read(SPI_processed > 0 && row_int64(0, 2) == queue_id ? row_int64(0, 1) : visit_id);
+        return;
+    }
+    if (present_queue == queue_id) {
+        visit_read(visit_id);
+        return;
+    }
+    clinic_id = queue_lock(queue_id);
+    if (clinic_id == 0)
+        error_not_found("open queue", psprintf(INT64_FORMAT, queue_id));
+    day = clock_today(clinic_id);
+    if (read_open(patient_id, queue_id, day) > 0 ||
+        !visit_insert_new(patient_id, queue_id, day, priority, visit_id))
+        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
+                errmsg("the patient has an open visit in that queue already"),
+                errhint("Cancel this visit, or go on with that one."));
+    args[1] = Int64GetDatum(row_int64(0, 1));
+    args[2] = CStringGetTextDatum(status);
+    args[3] = Int64GetDatum(actor->user_id);
+    args[4] = CStringGetTextDatum(actor->name);
+    query_write(&visit_end_transferred, args, NULL);
+    visit_read(DatumGetInt64(args[1]));
+}
+
+void visit_read(int64 visit_id) {
+    Datum args[1] = {Int64GetDatum(visit_id)};
+
+    if (query_write(&visit_by_id, args, NULL) == 0)
+        error_not_found("visit", psprintf(INT64_FORMAT, visit_id));
+}
+
+void visit_append_json(StringInfo json, uint64 row) {
+    char *name = row_text(row, 9);
+    char *number = row_text(row, 7);
+
+    if (!(actor_roles() & ROLES_CARE))
+        name = patient_display_name(name);
+    json_comma(json);
+    appendStringInfoChar(json, '{');
+    json_int(json, "id", row_int64(row, 1));
+    json_int(json, "token_number", row_int32(row, 2));
+    json_date(json, "visit_date", row_int32(row, 3));
+    json_text(json, "status", row_text(row, 4));
+    json_timestamp(json, "created_at", row_int64(row, 5), "Z");
+    json_timestamp(json, "updated_at", row_int64(row, 6), "Z");
+    json_text(json, "patient", number);
+    json_int(json, "queue", row_int64(row, 8));
+    json_text(json, "patient_registration_number", number);
+    json_text(json, "patient_full_name", name);
+    json_text(json, "queue_name", row_text(row, 10));
+    appendStringInfoChar(json, '}');
+}
+
+Datum visit_record(FunctionCallInfo fcinfo) {
+    Datum values[3];
+    bool nulls[3];
+    TupleDesc shape;
+
+    if (get_call_result_type(fcinfo, NULL, &shape) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "a function of visits must return a record");
+    values[0] = row_value(0, 1, &nulls[0]);
+    values[1] = row_value(0, 2, &nulls[1]);
+    values[2] = row_value(0, 4, &nulls[2]);
+    return HeapTupleHeaderGetDatum(SPI_returntuple(heap_form_tuple(shape, values, nulls), shape));
+}
+
+/* Assistants, and doctors where the clinic lets them. */
+uint32 visit_open_roles(void) {
+    uint32 roles = ROLE_ADMIN | ROLE_ASSISTANT;
+
+    cache_require_ready();
+    return setting_is(SETTING_DOCTORS_OPEN_VISITS, "on") ? roles | ROLE_DOCTOR : roles;
+}
+
+Datum clinicq_open_visit(PG_FUNCTION_ARGS) {
+    Datum result;
+    int64 patient_id;
+    int64 clinic_id;
+
+    actor_require(visit_open_roles());
+    ARG_REQUIRE(0, "patient");
+    ARG_REQUIRE(1, "queue");
+    SPI_connect();
+    patient_id = patient_lock(ARG_CSTRING(0));
+    if (patient_id == 0)
+        error_not_found("patient", ARG_CSTRING(0));
+    clinic_id = queue_lock(PG_GETARG_INT64(1));
+    if (clinic_id == 0)
+        error_not_found("open queue", psprintf(INT64_FORMAT, PG_GETARG_INT64(1)));
+    visit_open(patient_id, PG_GETARG_INT64(1), clinic_id);
+    result = visit_record(fcinfo);
+    SPI_finish();
+    return result;
+}
+
+Datum clinicq_transfer_visit(PG_FUNCTION_ARGS) {
+    Datum result;
+
+    actor_require(move_roles(MOVE_TRANSFER));
+    ARG_REQUIRE(0, "visit");
+    ARG_REQUIRE(1, "queue");
+    SPI_connect();
+    visit_transfer(PG_GETARG_INT64(0), PG_GETARG_INT64(1));
+    result = visit_record(fcinfo);
+    SPI_finish();
+    return result;
+}

@@ -1,0 +1,48 @@
+/*
+ * visit.h: visits. What runs SQL here does so between SPI_connect and SPI_finish.
+ */
+#ifndef CQ_VISIT_H
+#define CQ_VISIT_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "utils/date.h"
+
+/* The columns that visit_append_json reads, and the tables they come from. */
+#define VISIT_COLUMNS                                                            \
+    "v.id, v.token_number, v.service_day, v.status, v.created_at, v.updated_at," \
+    " p.registration_number, v.queue_id, p.name, q.name"
+#define VISIT_TABLES                                                \
+    "clinicq.visit v JOIN clinicq.patient p ON p.id = v.patient_id" \
+    " JOIN clinicq.queue q ON q.id = v.queue_id"
+
+/*
+ * Opens a visit today, or finds the open one that the patient has in the queue already. The keys
+ * come from patient_lock() and queue_lock(). Leaves SPI_tuptable with its VISIT_COLUMNS; true if
+ * it is new.
+ */
+extern bool visit_open(int64 patient_id, int64 queue_id, int64 clinic_id);
+
+/*
+ * Moves a visit to another queue: it ends as TRANSFERRED, a new one goes on with a token of that
+ * queue. Leaves SPI_tuptable with the new visit's VISIT_COLUMNS; with the visit's own where it is
+ * in that queue already, and with the earlier new one where this transfer was made before.
+ * P0002: no such visit or open queue; QC409: not in this state.
+ */
+extern void visit_transfer(int64 visit_id, int64 queue_id);
+
+/* Roles that may open a visit, by the setting doctors_open_visits. */
+extern uint32 visit_open_roles(void);
+
+/* Fills SPI_tuptable with VISIT_COLUMNS of one visit, as this transaction has left it. */
+extern void visit_read(int64 visit_id); /* P0002 */
+
+/* Appends a visit object made of row's VISIT_COLUMNS. */
+extern void visit_append_json(StringInfo json, uint64 row);
+
+/* For psql: row 0 as (visit_id, token_number, status), which outlives SPI_finish. */
+extern Datum visit_record(FunctionCallInfo fcinfo);
+
+#endif

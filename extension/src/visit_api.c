@@ -1,0 +1,267 @@
+/*
+ * visit_api.c: the routes under /api/visits/.
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "actor.h"
+#include "clock.h"
+#include "error.h"
+#include "fields.h"
+#include "json.h"
+#include "page.h"
+#include "patient.h"
+#include "query.h"
+#include "queue.h"
+#include "reply.h"
+#include "utils/array.h"
+#include "utils/datetime.h"
+#include "visit.h"
+#include "visit_move.h"
+
+PG_FUNCTION_INFO_V1(clinicq_api_list_visits);
+PG_FUNCTION_INFO_V1(clinicq_api_open_visit);
+PG_FUNCTION_INFO_V1(clinicq_api_get_visit);
+PG_FUNCTION_INFO_V1(clinicq_api_transfer_visit);
+
+#define VISITS_PATH     "/api/visits/"
+#define VISITS_PAGE     200
+#define VISITS_PAGE_MAX 500
+
+/* $1 statuses, $2 queue, $3 and $4 clinics and their days today, $5 and $6 first and last day. */
+#define OF_TODAY                                                       \
+    " JOIN unnest($3::bigint[], $4::date[]) AS today (clinic_id, day)" \
+    "  ON today.clinic_id = q.clinic_id AND today.day = v.service_day" \
+    " WHERE ($1::text[] IS NULL OR v.status = ANY ($1)) AND ($2::bigint IS NULL OR v.queue_id = $2)"
+#define OF_DAYS                                               \
+    " WHERE v.service_day >= coalesce($5::date, '-infinity')" \
+    " AND v.service_day <= coalesce($6::date, 'infinity')"    \
+    " AND ($1::text[] IS NULL OR v.status = ANY ($1)) AND ($2::bigint IS NULL OR v.queue_id = $2)"
+/* $7 offset, $8 limit, $9 the visit that the page begins after. */
+#define ONE_PAGE                                                                  \
+    " AND ($9::bigint IS NULL OR (v.service_day, q.name, v.token_number, v.id) >" \
+    "  (SELECT c.service_day, cq.name, c.token_number, c.id FROM clinicq.visit c" \
+    "   JOIN clinicq.queue cq ON cq.id = c.queue_id WHERE c.id = $9))"            \
+    " ORDER BY v.service_day, q.name, v.token_number, v.id OFFSET $7 LIMIT $8"
+#define FILTER_TYPES \
+    TEXTARRAYOID, INT8OID, INT8ARRAYOID, DATEARRAYOID, DATEOID, DATEOID, INT8OID, INT8OID, INT8OID
+
+QUERY(visits_today, "SELECT " VISIT_COLUMNS " FROM " VISIT_TABLES OF_TODAY ONE_PAGE, FILTER_TYPES);
+QUERY(visits_of_days, "SELECT " VISIT_COLUMNS " FROM " VISIT_TABLES OF_DAYS ONE_PAGE, FILTER_TYPES);
+QUERY(visits_today_count,
+      "SELECT count(*) FROM (SELECT FROM " VISIT_TABLES OF_TODAY " LIMIT 10001) AS some",
+      FILTER_TYPES);
+QUERY(visits_of_days_count,
+      "SELECT count(*), (SELECT greatest(reltuples, 0)::bigint FROM pg_class"
+      "  WHERE oid = 'clinicq.visit'::regclass)"
+      " FROM (SELECT FROM " VISIT_TABLES OF_DAYS " LIMIT 10001) AS some",
+      FILTER_TYPES);
+
+/* A comma list of statuses in any case, as text[]. */
+static Datum read_statuses(char *list) {
+    ArrayBuildState *statuses = initArrayResult(TEXTOID, CurrentMemoryContext, false);
+
+    while (list != NULL) {
+        char *comma = strchr(list, ',');
+        char *status;
+
+        if (comma != NULL)
+            *comma++ = '\0';
+        status = trim_blanks(list);
+        for (char *at = status; *at; at++)
+            *at = (char) toupper((unsigned char) *at);
+        statuses = accumArrayResult(statuses, CStringGetTextDatum(status), false, TEXTOID,
+                                    CurrentMemoryContext);
+        list = comma;
+    }
+    return makeArrayResult(statuses, CurrentMemoryContext);
+}
+
+/* A day as YYYY-MM-DD; false where the parameter is absent, a fault where it is no day. */
+static bool read_day(Fields *query, const char *name, Datum *day) {
+    char *value = query_text(query, name);
+    int year, month, date;
+
+    if (value == NULL)
+        return false;
+    if (strlen(value) == 10 && strspn(value, "0123456789-") == 10 &&
+        sscanf(value, "%4d-%2d-%2d", &year, &month, &date) == 3 && value[4] == '-' &&
+        value[7] == '-' && year >= 1 && month >= 1 && month <= 12 && date >= 1 &&
+        date <= day_tab[isleap(year)][month - 1]) {
+        *day = DateADTGetDatum(date2j(year, month, date) - POSTGRES_EPOCH_JDATE);
+        return true;
+    }
+    faults_add(query->faults, name, "must be a day, as 2026-11-20");
+    return false;
+}
+
+static bool read_id(Fields *query, const char *name, Datum *id) {
+    char *value = query_text(query, name);
+    int64 number;
+
+    if (value == NULL)
+        return false;
+    if (!parse_int64(value, &number))
+        faults_add(query->faults, name, "must be a whole number");
+    *id = Int64GetDatum(number);
+    return true;
+}
+
+Datum clinicq_api_list_visits(PG_FUNCTION_ARGS) {
+    MemoryContext caller = CurrentMemoryContext;
+    Fields *query;
+    ListPage page;
+    StringInfoData rows;
+    char *statuses;
+    char *last_key = NULL;
+    Datum args[9] = {0};
+    char nulls[] = "nn  nn  n";
+    bool of_today;
+    uint64 found;
+
+    actor_require(ROLES_BOARD);
+    query = fields_of_query(fcinfo);
+    page_read(&page, query, VISITS_PATH, VISITS_PAGE, VISITS_PAGE_MAX);
+    statuses = query_text(query, "status");
+    if (statuses != NULL) {
+        args[0] = read_statuses(statuses);
+        nulls[0] = ' ';
+    }
+    if (read_id(query, "queue", &args[1]))
+        nulls[1] = ' ';
+    if (read_day(query, "date", &args[4])) {
+        args[5] = args[4];
+        nulls[4] = nulls[5] = ' ';
+    }
+    if (read_day(query, "from", &args[4]))
+        nulls[4] = ' ';
+    if (read_day(query, "to", &args[5]))
+        nulls[5] = ' ';
+    if (read_id(query, "cursor", &args[8]))
+        nulls[8] = ' ';
+    faults_raise(query->faults);
+    of_today = nulls[4] == 'n' && nulls[5] == 'n';
+    clock_todays(&args[2], &args[3]);
+
+    initStringInfo(&rows);
+    appendStringInfoChar(&rows, '[');
+    SPI_connect();
+    args[6] = Int64GetDatum(Max(page_offset(&page), 0));
+    args[7] = Int64GetDatum(page.size + 1); /* one more tells whether the list goes on */
+    if (page.number == 1 && page.cursor == NULL) {
+        found = query_read(of_today ? &visits_today : &visits_of_days, args, nulls);
+        page_settle(&page, (int64) found, true);
+    }
+    if (page.number != 1 || page.cursor != NULL || found > page.size) {
+        int64 count;
+
+        query_read(of_today ? &visits_today_count : &visits_of_days_count, args, nulls);
+        count = row_int64(0, 1);
+        if (count > PAGE_COUNT_EXACT && !of_today)
+            count = Max(count, row_int64(0, 2));
+        page_settle(&page, count, count <= PAGE_COUNT_EXACT);
+        args[6] = Int64GetDatum(page_offset(&page));
+        found = query_read(of_today ? &visits_today : &visits_of_days, args, nulls);
+    }
+    if (found > page.size) {
+        found = page.size;
+        last_key = MemoryContextStrdup(caller, psprintf(INT64_FORMAT, row_int64(found - 1, 1)));
+    }
+    for (uint64 row = 0; row < found; row++)
+        visit_append_json(&rows, row);
+    SPI_finish();
+    appendStringInfoChar(&rows, ']');
+    return page_reply(&page, &rows, last_key);
+}
+
+/* Row 0 of VISIT_COLUMNS as reply; SPI is connected, and finished here. */
+static Datum visit_reply(int status, StringInfo json) {
+    visit_append_json(json, 0);
+    SPI_finish();
+    return reply(status, json, NULL);
+}
+
+Datum clinicq_api_get_visit(PG_FUNCTION_ARGS) {
+    StringInfo json = makeStringInfo();
+
+    actor_require(ROLES_BOARD);
+    SPI_connect();
+    visit_read(path_id(fcinfo, 0, "visit"));
+    return visit_reply(200, json);
+}
+
+static int64 read_queue_id(Fields *fields, bool required) {
+    int64 queue_id = 0;
+    FieldState state = field_int64(fields, "queue", &queue_id);
+
+    if (state == FIELD_NULL)
+        faults_add(fields->faults, "queue", "must not be null");
+    if (state == FIELD_ABSENT && required)
+        faults_add(fields->faults, "queue", "is required");
+    return queue_id;
+}
+
+Datum clinicq_api_open_visit(PG_FUNCTION_ARGS) {
+    StringInfo json = makeStringInfo();
+    Fields *fields;
+    char *number;
+    int64 patient_id = 0;
+    int64 queue_id;
+    int64 clinic_id = 0;
+
+    actor_require(visit_open_roles());
+    fields = fields_of_body(fcinfo);
+    SPI_connect();
+    if (field_given(fields, "patient", &number, true) && (patient_id = patient_lock(number)) == 0)
+        faults_add(fields->faults, "patient", "is not the registration number of a patient");
+    queue_id = read_queue_id(fields, true);
+    if (queue_id != 0 && (clinic_id = queue_lock(queue_id)) == 0)
+        faults_add(fields->faults, "queue", "is not an open queue");
+    faults_raise(fields->faults);
+    return visit_reply(visit_open(patient_id, queue_id, clinic_id) ? 201 : 200, json);
+}
+
+Datum clinicq_api_transfer_visit(PG_FUNCTION_ARGS) {
+    StringInfo json = makeStringInfo();
+    Fields *fields;
+    int64 visit_id;
+    int64 queue_id;
+
+    actor_require(move_roles(MOVE_TRANSFER));
+    visit_id = path_id(fcinfo, 0, "visit");
+    fields = fields_of_body(fcinfo);
+    queue_id = read_queue_id(fields, false);
+    SPI_connect();
+    if (queue_id != 0 && queue_lock(queue_id) == 0)
+        faults_add(fields->faults, "queue", "is not an open queue");
+    faults_raise(fields->faults);
+    if (queue_id == 0) /* nothing that can be changed was given */
+        visit_read(visit_id);
+    else
+        visit_transfer(visit_id, queue_id);
+    return visit_reply(200, json);
+}
+
+static Datum move_for_http(FunctionCallInfo fcinfo, Move move) {
+    StringInfo json = makeStringInfo();
+
+    actor_require(move_roles(move));
+    SPI_connect();
+    move_make(move, path_id(fcinfo, 0, "visit"), 0);
+    return visit_reply(200, json);
+}
+
+#define MOVE_ROUTE(function, move)          \
+    PG_FUNCTION_INFO_V1(function);          \
+    Datum function(PG_FUNCTION_ARGS) {      \
+        return move_for_http(fcinfo, move); \
+    }
+
+MOVE_ROUTE(clinicq_api_start_visit, MOVE_START)
+MOVE_ROUTE(clinicq_api_enter_room, MOVE_IN_ROOM)
+MOVE_ROUTE(clinicq_api_return_to_waiting, MOVE_SEND_BACK)
+MOVE_ROUTE(clinicq_api_finish_visit, MOVE_DONE)
+MOVE_ROUTE(clinicq_api_cancel_visit, MOVE_CANCEL)
+MOVE_ROUTE(clinicq_api_mark_no_show, MOVE_NO_SHOW)
+MOVE_ROUTE(clinicq_api_recall_visit, MOVE_RECALL)

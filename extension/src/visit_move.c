@@ -1,0 +1,182 @@
+#include "visit_move.h"
+
+#include "actor.h"
+#include "error.h"
+#include "fmgr.h"
+#include "query.h"
+#include "visit.h"
+
+/* States as bits, in the order of state_names. */
+#define WAITING     0x01
+#define START       0x02
+#define IN_ROOM     0x04
+#define HELD        0x08
+#define DONE        0x10
+#define NO_SHOW     0x20
+#define CANCELLED   0x40
+#define TRANSFERRED 0x80
+
+static const char *const state_names[] = {"WAITING", "START",   "IN_ROOM",   "HELD",
+                                          "DONE",    "NO_SHOW", "CANCELLED", "TRANSFERRED"};
+
+typedef struct MoveRule {
+    const char *name; /* as in clinicq.visit_event.move */
+    uint32 from;
+    uint32 to;
+    uint32 roles;
+} MoveRule;
+
+static const MoveRule rules[MOVE_COUNT] = {
+    [MOVE_START] = {"start", WAITING, START, ROLE_ADMIN | ROLE_DOCTOR},
+    [MOVE_IN_ROOM] = {"in_room", START, IN_ROOM, ROLE_ADMIN | ROLE_DOCTOR},
+    [MOVE_SEND_BACK] = {"send_back", START | IN_ROOM, WAITING, ROLE_ADMIN | ROLE_DOCTOR},
+    [MOVE_DONE] = {"done", IN_ROOM, DONE, ROLE_ADMIN | ROLE_DOCTOR},
+    [MOVE_NO_SHOW] = {"no_show", START, NO_SHOW, ROLES_CARE},
+    [MOVE_RECALL] = {"recall", NO_SHOW, WAITING, ROLES_CARE},
+    [MOVE_CANCEL] = {"cancel", WAITING | HELD, CANCELLED, ROLES_CARE},
+    [MOVE_TRANSFER] = {"transfer", WAITING | START | HELD, TRANSFERRED, ROLES_CARE},
+};
+
+QUERY(visit_lock,
+      "SELECT patient_id, queue_id, priority, status, service_day FROM clinicq.visit WHERE id = $1"
+      " FOR NO KEY UPDATE",
+      INT8OID);
+QUERY(move_made_before,
+      "SELECT FROM clinicq.visit_event WHERE visit_id = $1 AND move = $2 AND actor_id = $3 LIMIT 1",
+      INT8OID, TEXTOID, INT8OID);
+QUERY(
+    visit_update,
+    "WITH v AS ("
+    " UPDATE clinicq.visit SET status = $2, updated_at = now(), version = version + 1,"
+    "  room_id = CASE WHEN $2 = 'WAITING' OR $2 = 'CANCELLED' THEN NULL ELSE coalesce(nullif($3, 0), room_id) END"
+    " WHERE id = $1 RETURNING *),"
+    " e AS (INSERT INTO clinicq.visit_event"
+    "  (visit_id, move, from_status, to_status, room_id, actor_id, actor_name)"
+    "  SELECT id, $4, $5, status, room_id, nullif($6, 0), $7 FROM v)"
+    "SELECT " VISIT_COLUMNS " FROM v JOIN clinicq.patient p ON p.id = v.patient_id"
+    " JOIN clinicq.queue q ON q.id = v.queue_id",
+    INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT8OID, TEXTOID);
+QUERY(other_open_visit,
+      "SELECT v.id FROM clinicq.visit v JOIN clinicq.visit o ON o.patient_id = v.patient_id"
+      " AND o.queue_id = v.queue_id AND o.service_day = v.service_day AND o.id <> v.id"
+      " WHERE v.id = $1 AND o.status IN ('WAITING', 'START', 'IN_ROOM', 'HELD')",
+      INT8OID);
+QUERY(room_state,
+      "SELECT r.name, EXISTS (SELECT FROM clinicq.visit o WHERE o.room_id = r.id"
+      "  AND o.service_day = v.service_day AND o.status IN ('START', 'IN_ROOM'))"
+      " FROM clinicq.room r, clinicq.visit v JOIN clinicq.queue q ON q.id = v.queue_id"
+      " WHERE v.id = $1 AND r.id = $2 AND r.clinic_id = q.clinic_id",
+      INT8OID, INT8OID);
+
+uint32 move_roles(Move move) {
+    return rules[move].roles;
+}
+
+static uint32 state_bit(const char *name) {
+    for (int i = 0; i < lengthof(state_names); i++)
+        if (strcmp(name, state_names[i]) == 0)
+            return 1u << i;
+    return 0;
+}
+
+static const char *state_list(uint32 states) {
+    StringInfoData list;
+
+    initStringInfo(&list);
+    for (int i = 0; i < lengthof(state_names); i++)
+        if (states & (1u << i))
+            appendStringInfo(&list, "%s%s", list.len > 0 ? " or " : "", state_names[i]);
+    return list.data;
+}
+
+static bool made_before(Move move, int64 visit_id) {
+    const Actor *actor = actor_current();
+    Datum args[3] = {Int64GetDatum(visit_id), CStringGetTextDatum(rules[move].name),
+                     Int64GetDatum(actor->user_id)};
+
+    return actor->http && query_write(&move_made_before, args, NULL) > 0;
+}
+
+bool move_check(Move move, int64 visit_id) {
+    Datum args[1] = {Int64GetDatum(visit_id)};
+    SPITupleTable *locked;
+    char *status;
+
+    if (query_write(&visit_lock, args, NULL) == 0)
+        error_not_found("visit", psprintf(INT64_FORMAT, visit_id));
+    status = row_text(0, 4);
+    if (rules[move].from & state_bit(status))
+        return true;
+    locked = SPI_tuptable;
+    if (!made_before(move, visit_id))
+        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
+                errmsg("the visit is %s; %s is possible from %s", status, rules[move].name,
+                       state_list(rules[move].from)),
+                errhint("Read the visit again: somebody else may have moved it."));
+    SPI_tuptable = locked;
+    return false;
+}
+
+/* A room must be of the queue's clinic and empty. The unique index decides if two try at once. */
+static void check_room(int64 visit_id, int64 room_id) {
+    Datum args[2] = {Int64GetDatum(visit_id), Int64GetDatum(room_id)};
+    bool isnull;
+
+    if (query_write(&room_state, args, NULL) == 0)
+        error_not_found("room", psprintf(INT64_FORMAT, room_id));
+    if (DatumGetBool(row_value(0, 2, &isnull)))
+        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
+                errmsg("room %s holds a patient already", row_text(0, 1)),
+                errhint("Finish that visit first, or choose another room."));
+}
+
+void move_make(Move move, int64 visit_id, int64 room_id) {
+    const Actor *actor = actor_current();
+    Datum args[7];
+
+    if (!move_check(move, visit_id)) {
+        visit_read(visit_id);
+        return;
+    }
+    args[0] = Int64GetDatum(visit_id);
+    args[4] = CStringGetTextDatum(row_text(0, 4));
+    if (move == MOVE_RECALL && query_write(&other_open_visit, args, NULL) > 0)
+        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
+                errmsg("the patient has another open visit in this queue"),
+                errhint("Go on with that visit."));
+    if (room_id != 0)
+        check_room(visit_id, room_id);
+    args[1] = CStringGetTextDatum(state_list(rules[move].to));
+    args[2] = Int64GetDatum(room_id);
+    args[3] = CStringGetTextDatum(rules[move].name);
+    args[5] = Int64GetDatum(actor->user_id);
+    args[6] = CStringGetTextDatum(actor->name);
+    query_write(&visit_update, args, NULL);
+}
+
+static Datum move_for_psql(FunctionCallInfo fcinfo, Move move) {
+    Datum result;
+
+    actor_require(move_roles(move));
+    ARG_REQUIRE(0, "visit");
+    SPI_connect();
+    move_make(move, PG_GETARG_INT64(0),
+              PG_NARGS() > 1 && !PG_ARGISNULL(1) ? PG_GETARG_INT64(1) : 0);
+    result = visit_record(fcinfo);
+    SPI_finish();
+    return result;
+}
+
+#define MOVE_FUNCTION(function, move)       \
+    PG_FUNCTION_INFO_V1(function);          \
+    Datum function(PG_FUNCTION_ARGS) {      \
+        return move_for_psql(fcinfo, move); \
+    }
+
+MOVE_FUNCTION(clinicq_start_visit, MOVE_START)
+MOVE_FUNCTION(clinicq_enter_room, MOVE_IN_ROOM)
+MOVE_FUNCTION(clinicq_return_to_waiting, MOVE_SEND_BACK)
+MOVE_FUNCTION(clinicq_finish_visit, MOVE_DONE)
+MOVE_FUNCTION(clinicq_cancel_visit, MOVE_CANCEL)
+MOVE_FUNCTION(clinicq_mark_no_show, MOVE_NO_SHOW)
+MOVE_FUNCTION(clinicq_recall_visit, MOVE_RECALL)

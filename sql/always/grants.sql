@@ -1,0 +1,2 @@
+-- Nobody but the owner reads or writes a table; everybody else goes through functions and views.
+GRANT SELECT ON clinicq_audit.event TO clinicq_auditor;

@@ -1,0 +1,40 @@
+DELETE FROM clinicq.route WHERE shipped;
+INSERT INTO clinicq.route (method, path, function, class, body, lane, who, summary, shipped) VALUES
+    ('POST', '/api/auth/login/', 'clinicq_api.log_in', 'slow', 'fields', NULL, '{anyone}', 'Log in with username and password; answers a token.', true),
+    ('POST', '/api/auth/logout/', 'clinicq_api.log_out', 'write', 'none', NULL, '{any}', 'End the session of this token.', true),
+    ('GET', '/api/auth/me/', 'clinicq_api.me', 'read', 'none', NULL, '{any}', 'Who is logged in, with roles.', true),
+    ('GET', '/api/health/', 'clinicq_api.health', 'read', 'none', NULL, '{anyone}', 'Whether the service and its database answer.', true),
+    ('GET', '/api/openapi.json', 'clinicq_api.openapi', 'read', 'none', NULL, '{anyone}', 'This description.', true),
+
+    ('GET', '/api/queues/', 'clinicq_api.list_queues', 'read', 'none', NULL, '{any}', 'The open queues, by name.', true),
+    ('POST', '/api/queues/', 'clinicq_api.create_queue', 'write', 'fields', NULL, '{admin}', 'Create a queue.', true),
+    ('GET', '/api/queues/{id}/', 'clinicq_api.get_queue', 'read', 'none', NULL, '{any}', 'One queue.', true),
+    ('PATCH', '/api/queues/{id}/', 'clinicq_api.update_queue', 'write', 'fields', NULL, '{admin}', 'Change name or token prefix of a queue.', true),
+    ('DELETE', '/api/queues/{id}/', 'clinicq_api.close_queue', 'write', 'none', NULL, '{admin}', 'Close a queue for good; refused while a visit in it is open.', true),
+
+    ('GET', '/api/patients/', 'clinicq_api.list_patients', 'read', 'none', NULL, '{admin,doctor,assistant}', 'Patients by number, all or those asked for by registration_numbers.', true),
+    ('GET', '/api/patients/search/', 'clinicq_api.search_patients', 'slow', 'none', NULL, '{admin,doctor,assistant}', 'Patients by any part of name, telephone or number.', true),
+    ('POST', '/api/patients/', 'clinicq_api.create_patient', 'write', 'fields', NULL, '{admin,doctor,assistant}', 'Register a patient.', true),
+    ('GET', '/api/patients/{registration_number}/', 'clinicq_api.get_patient', 'read', 'none', NULL, '{admin,doctor,assistant,display}', 'One patient; a display sees number and permitted name of those in the queue today.', true),
+    ('PUT', '/api/patients/{registration_number}/', 'clinicq_api.replace_patient', 'write', 'fields', NULL, '{admin,doctor,assistant}', 'Change a patient; name is required.', true),
+    ('PATCH', '/api/patients/{registration_number}/', 'clinicq_api.update_patient', 'write', 'fields', NULL, '{admin,doctor,assistant}', 'Change what is given of a patient.', true),
+    ('DELETE', '/api/patients/{registration_number}/', 'clinicq_api.remove_patient', 'write', 'none', NULL, '{admin,doctor}', 'Hide a patient; refused while a visit is open.', true),
+
+    ('GET', '/api/visits/', 'clinicq_api.list_visits', 'read', 'none', NULL, '{admin,doctor,assistant,display}', 'Visits of today, or of the days asked for.', true),
+    ('POST', '/api/visits/', 'clinicq_api.open_visit', 'write', 'fields', 'queue', '{admin,assistant}', 'Open a visit: gives the next token of the queue.', true),
+    ('GET', '/api/visits/{id}/', 'clinicq_api.get_visit', 'read', 'none', NULL, '{admin,doctor,assistant,display}', 'One visit.', true),
+    ('PATCH', '/api/visits/{id}/', 'clinicq_api.transfer_visit', 'write', 'fields', 'queue', '{admin,doctor,assistant}', 'Transfer to another queue; answers the new visit with its token.', true),
+    ('PATCH', '/api/visits/{id}/start/', 'clinicq_api.start_visit', 'write', 'none', NULL, '{admin,doctor}', 'Call the patient.', true),
+    ('PATCH', '/api/visits/{id}/in_room/', 'clinicq_api.enter_room', 'write', 'none', NULL, '{admin,doctor}', 'The patient is in the room.', true),
+    ('PATCH', '/api/visits/{id}/send_back_to_waiting/', 'clinicq_api.return_to_waiting', 'write', 'none', NULL, '{admin,doctor}', 'Back to the queue, with the same token.', true),
+    ('PATCH', '/api/visits/{id}/done/', 'clinicq_api.finish_visit', 'write', 'none', NULL, '{admin,doctor}', 'The patient has been seen.', true),
+    ('PATCH', '/api/visits/{id}/cancel/', 'clinicq_api.cancel_visit', 'write', 'none', NULL, '{admin,doctor,assistant}', 'Cancel a visit that waits.', true),
+    ('PATCH', '/api/visits/{id}/no_show/', 'clinicq_api.mark_no_show', 'write', 'none', NULL, '{admin,doctor,assistant}', 'The patient was called and did not come.', true),
+    ('PATCH', '/api/visits/{id}/recall/', 'clinicq_api.recall_visit', 'write', 'none', NULL, '{admin,doctor,assistant}', 'Back to the queue after a no-show.', true),
+
+    ('GET', '/api/users/', 'clinicq_api.list_users', 'read', 'none', NULL, '{admin}', 'All users, by name.', true),
+    ('POST', '/api/users/', 'clinicq_api.create_user', 'slow', 'fields', NULL, '{admin}', 'Create a user; answers a generated password where none was given.', true),
+    ('GET', '/api/users/{id}/', 'clinicq_api.get_user', 'read', 'none', NULL, '{admin}', 'One user.', true),
+    ('PATCH', '/api/users/{id}/', 'clinicq_api.update_user', 'write', 'fields', NULL, '{admin}', 'Change roles, disable or enable a user; ends the sessions.', true),
+    ('POST', '/api/users/{id}/password/', 'clinicq_api.set_password', 'slow', 'fields', NULL, '{admin}', 'Give a user a new password; ends the sessions.', true)
+ON CONFLICT (method, path) DO NOTHING;

@@ -1,0 +1,42 @@
+-- Audit: the first argument is the key column, the others are columns whose values are secret.
+CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.patient
+    FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('id');
+CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.visit
+    FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('id');
+CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.queue
+    FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('id');
+CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.clinic
+    FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('id');
+CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.room
+    FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('id');
+CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.app_user
+    FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('id', 'password_hash');
+CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.setting
+    FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('name');
+
+DECLARE
+    audited text;
+    leaf regclass;
+BEGIN
+    FOREACH audited IN ARRAY ARRAY['patient', 'visit', 'queue', 'clinic', 'room', 'app_user', 'setting'] LOOP
+        EXECUTE format('CREATE OR REPLACE TRIGGER clinicq_audit_truncate AFTER TRUNCATE ON clinicq.%I '
+            'FOR EACH STATEMENT EXECUTE FUNCTION clinicq.audit_row(''id'')', audited);
+    END LOOP;
+
+    -- A statement that names a partition fires none of its parent's triggers for statements.
+    FOR leaf IN
+        SELECT 'clinicq.audit_event'::regclass
+        UNION ALL SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'clinicq.audit_event'::regclass
+    LOOP
+        EXECUTE format('CREATE OR REPLACE TRIGGER clinicq_audit_keep BEFORE UPDATE OR DELETE OR TRUNCATE ON %s '
+            'FOR EACH STATEMENT EXECUTE FUNCTION clinicq.audit_refuse()', leaf);
+    END LOOP;
+END;
+
+-- What backends keep in memory is dropped when these change.
+CREATE OR REPLACE TRIGGER clinicq_forget AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON clinicq.setting
+    FOR EACH STATEMENT EXECUTE FUNCTION clinicq.forget_trigger();
+CREATE OR REPLACE TRIGGER clinicq_forget AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON clinicq.clinic
+    FOR EACH STATEMENT EXECUTE FUNCTION clinicq.forget_trigger();
+CREATE OR REPLACE TRIGGER clinicq_forget AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON clinicq.route
+    FOR EACH STATEMENT EXECUTE FUNCTION clinicq.forget_trigger();

@@ -1,0 +1,179 @@
+CREATE FUNCTION clinicq_api.call(route text, token text, path text[], query jsonb, body text, body_fault text,
+    request_id text, client inet, base_url text,
+    OUT status integer, OUT reply json, OUT headers json, OUT actor bigint)
+LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'clinicq_call';
+COMMENT ON FUNCTION clinicq_api.call(text, text, text[], jsonb, text, text, text, inet, text) IS
+    'One HTTP request: finds who holds the token, calls the function that the route names, answers its reply. '
+    'route: method and path template, NULL for a known path with a wrong method; path: decoded path values; query: decoded parameters; '
+    'body: JSON text; body_fault: media-type, encoding or form where the body could not be read; base_url: scheme and host for links. '
+    'The identity lives until the transaction ends and cannot be set in any other way. '
+    'Errors: 28000 no valid token; QC405 route is NULL; P0002 no such route; 55000 before migrate(), or a second request in one transaction; what the function raises. Who: the shim.';
+
+CREATE FUNCTION clinicq_api.catalogue() RETURNS json
+LANGUAGE C STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'clinicq_catalogue';
+COMMENT ON FUNCTION clinicq_api.catalogue() IS
+    'What the shim serves: version, routes and problems. Errors: 55000 before migrate(). Who: the shim.';
+
+-- The functions that clinicq.route names, in its order. Only the dispatcher calls them, as clinicq_owner.
+
+CREATE FUNCTION clinicq_api.log_in(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_log_in';
+COMMENT ON FUNCTION clinicq_api.log_in(text[], jsonb, text) IS
+    'Log in with username and password; answers a token. Who: everybody.';
+
+CREATE FUNCTION clinicq_api.log_out(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_log_out';
+COMMENT ON FUNCTION clinicq_api.log_out(text[], jsonb, text) IS
+    'End the session of this token. Who: any valid token.';
+
+CREATE FUNCTION clinicq_api.me(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_me';
+COMMENT ON FUNCTION clinicq_api.me(text[], jsonb, text) IS
+    'Who is logged in, with roles. Who: any valid token.';
+
+CREATE FUNCTION clinicq_api.health(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_health';
+COMMENT ON FUNCTION clinicq_api.health(text[], jsonb, text) IS
+    'Whether the service and its database answer. Who: everybody.';
+
+CREATE FUNCTION clinicq_api.list_queues(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_list_queues';
+COMMENT ON FUNCTION clinicq_api.list_queues(text[], jsonb, text) IS
+    'The open queues, by name. Who: any valid token.';
+
+CREATE FUNCTION clinicq_api.create_queue(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_create_queue';
+COMMENT ON FUNCTION clinicq_api.create_queue(text[], jsonb, text) IS
+    'Create a queue. Who: admin.';
+
+CREATE FUNCTION clinicq_api.get_queue(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_get_queue';
+COMMENT ON FUNCTION clinicq_api.get_queue(text[], jsonb, text) IS
+    'One queue. Who: any valid token.';
+
+CREATE FUNCTION clinicq_api.update_queue(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_update_queue';
+COMMENT ON FUNCTION clinicq_api.update_queue(text[], jsonb, text) IS
+    'Change name or token prefix of a queue. Who: admin.';
+
+CREATE FUNCTION clinicq_api.close_queue(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_close_queue';
+COMMENT ON FUNCTION clinicq_api.close_queue(text[], jsonb, text) IS
+    'Close a queue for good; refused while a visit in it is open. Who: admin.';
+
+CREATE FUNCTION clinicq_api.list_patients(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_list_patients';
+COMMENT ON FUNCTION clinicq_api.list_patients(text[], jsonb, text) IS
+    'Patients by number, all or those asked for by registration_numbers. Who: admin, doctor, assistant.';
+
+CREATE FUNCTION clinicq_api.search_patients(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_search_patients';
+COMMENT ON FUNCTION clinicq_api.search_patients(text[], jsonb, text) IS
+    'Patients by any part of name, telephone or number. Who: admin, doctor, assistant.';
+
+CREATE FUNCTION clinicq_api.create_patient(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_create_patient';
+COMMENT ON FUNCTION clinicq_api.create_patient(text[], jsonb, text) IS
+    'Register a patient. Who: admin, doctor, assistant.';
+
+CREATE FUNCTION clinicq_api.get_patient(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_get_patient';
+COMMENT ON FUNCTION clinicq_api.get_patient(text[], jsonb, text) IS
+    'One patient; a display sees number and permitted name of those in the queue today. Who: admin, doctor, assistant, display.';
+
+CREATE FUNCTION clinicq_api.replace_patient(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_replace_patient';
+COMMENT ON FUNCTION clinicq_api.replace_patient(text[], jsonb, text) IS
+    'Change a patient; name is required. Who: admin, doctor, assistant.';
+
+CREATE FUNCTION clinicq_api.update_patient(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_update_patient';
+COMMENT ON FUNCTION clinicq_api.update_patient(text[], jsonb, text) IS
+    'Change what is given of a patient. Who: admin, doctor, assistant.';
+
+CREATE FUNCTION clinicq_api.remove_patient(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_remove_patient';
+COMMENT ON FUNCTION clinicq_api.remove_patient(text[], jsonb, text) IS
+    'Hide a patient; refused while a visit is open. Who: admin, doctor.';
+
+CREATE FUNCTION clinicq_api.list_visits(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_list_visits';
+COMMENT ON FUNCTION clinicq_api.list_visits(text[], jsonb, text) IS
+    'Visits of today, or of the days asked for. Who: admin, doctor, assistant, display.';
+
+CREATE FUNCTION clinicq_api.open_visit(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_open_visit';
+COMMENT ON FUNCTION clinicq_api.open_visit(text[], jsonb, text) IS
+    'Open a visit: gives the next token of the queue. Who: admin, assistant.';
+
+CREATE FUNCTION clinicq_api.get_visit(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_get_visit';
+COMMENT ON FUNCTION clinicq_api.get_visit(text[], jsonb, text) IS
+    'One visit. Who: admin, doctor, assistant, display.';
+
+CREATE FUNCTION clinicq_api.transfer_visit(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_transfer_visit';
+COMMENT ON FUNCTION clinicq_api.transfer_visit(text[], jsonb, text) IS
+    'Transfer to another queue; answers the new visit with its token. Who: admin, doctor, assistant.';
+
+CREATE FUNCTION clinicq_api.start_visit(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_start_visit';
+COMMENT ON FUNCTION clinicq_api.start_visit(text[], jsonb, text) IS
+    'Call the patient. Who: admin, doctor.';
+
+CREATE FUNCTION clinicq_api.enter_room(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_enter_room';
+COMMENT ON FUNCTION clinicq_api.enter_room(text[], jsonb, text) IS
+    'The patient is in the room. Who: admin, doctor.';
+
+CREATE FUNCTION clinicq_api.return_to_waiting(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_return_to_waiting';
+COMMENT ON FUNCTION clinicq_api.return_to_waiting(text[], jsonb, text) IS
+    'Back to the queue, with the same token. Who: admin, doctor.';
+
+CREATE FUNCTION clinicq_api.finish_visit(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_finish_visit';
+COMMENT ON FUNCTION clinicq_api.finish_visit(text[], jsonb, text) IS
+    'The patient has been seen. Who: admin, doctor.';
+
+CREATE FUNCTION clinicq_api.cancel_visit(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_cancel_visit';
+COMMENT ON FUNCTION clinicq_api.cancel_visit(text[], jsonb, text) IS
+    'Cancel a visit that waits. Who: admin, doctor, assistant.';
+
+CREATE FUNCTION clinicq_api.mark_no_show(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_mark_no_show';
+COMMENT ON FUNCTION clinicq_api.mark_no_show(text[], jsonb, text) IS
+    'The patient was called and did not come. Who: admin, doctor, assistant.';
+
+CREATE FUNCTION clinicq_api.recall_visit(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_recall_visit';
+COMMENT ON FUNCTION clinicq_api.recall_visit(text[], jsonb, text) IS
+    'Back to the queue after a no-show. Who: admin, doctor, assistant.';
+
+CREATE FUNCTION clinicq_api.list_users(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_list_users';
+COMMENT ON FUNCTION clinicq_api.list_users(text[], jsonb, text) IS
+    'All users, by name. Who: admin.';
+
+CREATE FUNCTION clinicq_api.create_user(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_create_user';
+COMMENT ON FUNCTION clinicq_api.create_user(text[], jsonb, text) IS
+    'Create a user; answers a generated password where none was given. Who: admin.';
+
+CREATE FUNCTION clinicq_api.get_user(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_get_user';
+COMMENT ON FUNCTION clinicq_api.get_user(text[], jsonb, text) IS
+    'One user. Who: admin.';
+
+CREATE FUNCTION clinicq_api.update_user(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_update_user';
+COMMENT ON FUNCTION clinicq_api.update_user(text[], jsonb, text) IS
+    'Change roles, disable or enable a user; ends the sessions. Who: admin.';
+
+CREATE FUNCTION clinicq_api.set_password(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_set_password';
+COMMENT ON FUNCTION clinicq_api.set_password(text[], jsonb, text) IS
+    'Give a user a new password; ends the sessions. Who: admin.';

@@ -1,0 +1,46 @@
+CREATE FUNCTION clinicq_api.openapi(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $function$
+    WITH operation AS (
+        SELECT r.path, lower(r.method) AS method, jsonb_strip_nulls(jsonb_build_object(
+            'summary', r.summary,
+            'description', coalesce(obj_description(to_regprocedure(r.function || '(text[],jsonb,text)'), 'pg_proc'), r.summary)
+                || ' Roles: ' || array_to_string(r.who, ', ') || '.',
+            'operationId', split_part(r.function, '.', 2),
+            'tags', jsonb_build_array(split_part(r.path, '/', 3)),
+            'security', CASE WHEN r.who = '{anyone}' THEN '[]' ELSE '[{"token": []}]' END::jsonb,
+            'parameters', (
+                SELECT jsonb_agg(jsonb_build_object('name', m[1], 'in', 'path', 'required', true,
+                    'schema', jsonb_build_object('type', CASE m[1] WHEN 'id' THEN 'integer' ELSE 'string' END)))
+                FROM regexp_matches(r.path, '\{([a-z_]+)\}', 'g') AS m),
+            'requestBody', CASE r.body WHEN 'fields' THEN '{"content": {
+                "application/json": {"schema": {"type": "object"}},
+                "application/x-www-form-urlencoded": {"schema": {"type": "object"}},
+                "multipart/form-data": {"schema": {"type": "object"}}}}'::jsonb END,
+            'responses', '{"2XX": {"description": "Done.", "content": {"application/json": {}}},
+                "default": {"$ref": "#/components/responses/problem"}}'::jsonb
+        )) AS description
+        FROM clinicq.route r
+    ),
+    item AS (
+        SELECT o.path, jsonb_object_agg(o.method, o.description) AS methods FROM operation o GROUP BY o.path
+    )
+    SELECT 200, json_build_object(
+        'openapi', '3.1.0',
+        'info', json_build_object('title', 'ClinicQ', 'version', e.extversion,
+            'summary', 'The backend of an outpatient clinic.'),
+        'paths', (SELECT jsonb_object_agg(i.path, i.methods) FROM item i),
+        'components', json_build_object(
+            'securitySchemes', '{"token": {"type": "http", "scheme": "bearer",
+                "description": "The token from log-in, as Bearer or as Token."}}'::json,
+            'responses', json_build_object('problem', json_build_object(
+                'description', 'A problem: ' || (
+                    SELECT string_agg(DISTINCT p.status || ' ' || p.type, ', ' ORDER BY p.status || ' ' || p.type)
+                    FROM clinicq.problem p),
+                'content', '{"application/json": {"schema": {"type": "object"}},
+                    "application/problem+json": {"schema": {"type": "object", "required": ["type", "title", "status"]}}}'::json
+            )))
+        ), NULL::json
+    FROM pg_extension e WHERE e.extname = 'clinicq'
+$function$;
+COMMENT ON FUNCTION clinicq_api.openapi(text[], jsonb, text) IS
+    'This description of the HTTP interface (OpenAPI 3.1), made of the routes and the comments of their functions. Who: everybody.';

@@ -1,0 +1,46 @@
+-- The roles of ClinicQ. They belong to the cluster, not to the database: another database may
+-- have made them already, or be making them at this moment: the lock holds in the whole cluster.
+DO $roles$
+DECLARE
+    wanted text;
+    found pg_catalog.pg_roles;
+BEGIN
+    LOCK TABLE pg_catalog.pg_authid IN SHARE ROW EXCLUSIVE MODE;
+    FOREACH wanted IN ARRAY ARRAY['clinicq_owner', 'clinicq_admin', 'clinicq_doctor',
+        'clinicq_assistant', 'clinicq_display', 'clinicq_auditor', 'clinicq_reporter',
+        'clinicq_shim']
+    LOOP
+        IF pg_catalog.to_regrole(wanted) IS NULL THEN
+            EXECUTE pg_catalog.format('CREATE ROLE %I %s', wanted,
+                CASE wanted WHEN 'clinicq_shim' THEN 'LOGIN' ELSE 'NOLOGIN' END);
+        END IF;
+        SELECT * INTO STRICT found FROM pg_catalog.pg_roles WHERE rolname = wanted;
+        IF found.rolsuper OR found.rolcreaterole OR found.rolcreatedb OR found.rolreplication
+            OR found.rolbypassrls OR found.rolcanlogin IS DISTINCT FROM (wanted = 'clinicq_shim')
+        THEN
+            RAISE EXCEPTION 'role % exists with attributes that ClinicQ does not give it', wanted
+                USING ERRCODE = 'duplicate_object',
+                HINT = 'Rename that role, or take SUPERUSER, CREATEROLE, CREATEDB, REPLICATION, '
+                    'BYPASSRLS and an unexpected LOGIN from it, and try again.';
+        END IF;
+    END LOOP;
+END
+$roles$;
+
+COMMENT ON ROLE clinicq_owner IS 'Owns the tables and functions of ClinicQ; nobody logs in as it.';
+COMMENT ON ROLE clinicq_admin IS 'ClinicQ: may do all that doctors and assistants may, and administers queues, users and settings.';
+COMMENT ON ROLE clinicq_doctor IS 'ClinicQ: calls, sees and finishes visits.';
+COMMENT ON ROLE clinicq_assistant IS 'ClinicQ: registers patients and opens visits.';
+COMMENT ON ROLE clinicq_display IS 'ClinicQ: shows the board in the waiting room.';
+COMMENT ON ROLE clinicq_auditor IS 'ClinicQ: reads the audit log.';
+COMMENT ON ROLE clinicq_reporter IS 'ClinicQ: reads reports.';
+COMMENT ON ROLE clinicq_shim IS 'ClinicQ: the HTTP shim logs in as this; it may execute a handful of functions of clinicq_api.';
+
+-- A statement that waits or runs for too long gives its connection back; its parameters
+-- (tokens, passwords, names) never reach the server log.
+ALTER ROLE clinicq_shim SET statement_timeout = '8s';
+ALTER ROLE clinicq_shim SET lock_timeout = '5s';
+ALTER ROLE clinicq_shim SET idle_in_transaction_session_timeout = '10s';
+ALTER ROLE clinicq_shim SET log_parameter_max_length = 0;
+ALTER ROLE clinicq_shim SET log_parameter_max_length_on_error = 0;
+ALTER ROLE clinicq_shim SET jit = off;

@@ -1,0 +1,20 @@
+-- The schema clinicq, which holds the tables, is no member of the extension: it is named in the
+-- control file. These two hold code only.
+CREATE SCHEMA clinicq_api;
+CREATE SCHEMA clinicq_audit;
+
+COMMENT ON SCHEMA clinicq IS 'ClinicQ: the tables of the clinic, and the functions for psql.';
+COMMENT ON SCHEMA clinicq_api IS 'ClinicQ: what the HTTP shim calls, and the functions that routes name.';
+COMMENT ON SCHEMA clinicq_audit IS 'ClinicQ: what auditors read.';
+
+-- Tables are made by migrate(), which runs as clinicq_owner.
+GRANT USAGE, CREATE ON SCHEMA clinicq TO clinicq_owner;
+GRANT USAGE, CREATE ON SCHEMA clinicq_api, clinicq_audit TO clinicq_owner;
+GRANT USAGE ON SCHEMA clinicq TO clinicq_admin, clinicq_doctor, clinicq_assistant,
+    clinicq_display, clinicq_auditor, clinicq_reporter;
+GRANT USAGE ON SCHEMA clinicq_audit TO clinicq_auditor;
+GRANT USAGE ON SCHEMA clinicq_api TO clinicq_shim;
+
+CREATE TYPE clinicq_api.reply AS (status integer, body json, headers json);
+COMMENT ON TYPE clinicq_api.reply IS
+    'What a routed function answers: HTTP status; body, NULL for none; headers as {"Name": "value"}, NULL for none.';
