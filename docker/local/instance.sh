@@ -129,7 +129,7 @@ start_shim() {
         alive "$(cat "$RUN/shim.pid")" || break
         sleep 0.1
     done
-    tail -n 5 "$RUN/shim.log" >&2
+    tail -n 2 "$RUN/shim.log" >&2
     stop_all
     die "The shim did not become ready; its log is .run/shim.log."
 }

@@ -3,7 +3,8 @@
 tap_passed=0
 tap_failed=0
 
-# check "what has to hold" COMMAND [ARGUMENT...]: the command succeeds. Its output shows on failure.
+# check "what has to hold" COMMAND [ARGUMENT...]: the command succeeds. It runs in a
+# subshell, and its output shows on failure.
 check() {
     local what=$1 output
     shift
