@@ -53,7 +53,7 @@ static const char *skip_blanks(const char *p) {
     return p + strspn(p, " \t\r\n");
 }
 
-/* Adds the headers that the database asks for. The actor's goes to the log instead. */
+/* Adds the headers that the database asks for. */
 static void add_headers(struct request *r, struct MHD_Response *response, const char *json) {
     const char *p = skip_blanks(json);
     char name[64], value[1024];
@@ -68,9 +68,7 @@ static void add_headers(struct request *r, struct MHD_Response *response, const 
             log_request(LOG_ERROR, r->id, "a header of the database cannot be sent");
             return;
         }
-        if (strcasecmp(name, "X-ClinicQ-Actor") == 0)
-            r->actor = arena_text(&r->arena, value, strlen(value));
-        else if (MHD_add_response_header(response, name, value) != MHD_YES)
+        if (MHD_add_response_header(response, name, value) != MHD_YES)
             log_request(LOG_ERROR, r->id, "a header of the database cannot be sent");
         p = skip_blanks(p);
         if (*p != ',')
@@ -110,7 +108,7 @@ static enum MHD_Result send_reply(struct request *r, const struct reply *reply) 
     if (r->origin != NULL)
         cors_headers(response, r->origin, r->method == OPTIONS && r->preflight);
     /* a reply before the body was read ends the connection too */
-    if (loop_draining() || r->stage == STAGE_HEADERS || r->malformed || r->edge == EDGE_TOO_LARGE)
+    if (loop_draining() || r->stage == STAGE_HEADERS || r->edge == EDGE_TOO_LARGE)
         MHD_add_response_header(response, "Connection", "close");
     r->status = reply->status;
     r->bytes = r->method == HEAD ? 0 : reply->len;
@@ -175,6 +173,9 @@ static enum MHD_Result reply_row(struct request *r, PGresult *row) {
     const char *headers = PQgetisnull(row, 0, 2) ? NULL : PQgetvalue(row, 0, 2);
     const char *body = PQgetisnull(row, 0, 1) ? NULL : PQgetvalue(row, 0, 1);
     long status = strtol(PQgetvalue(row, 0, 0), NULL, 10);
+
+    if (!PQgetisnull(row, 0, 3))
+        r->actor = arena_text(&r->arena, PQgetvalue(row, 0, 3), (size_t) PQgetlength(row, 0, 3));
     enum MHD_Result result;
 
     if (status < 200 || status > 599) {
