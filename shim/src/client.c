@@ -7,9 +7,9 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 
-#define IDLE_LIMIT        MS(60000)
-#define SEND_LIMIT        MS(60000)
-#define DRAIN_FRESH_LIMIT MS(1000)
+#define IDLE_LIMIT  MS(60000)
+#define SEND_LIMIT  MS(60000)
+#define DRAIN_LIMIT MS(1000)
 
 #define TIMED_PHASES CLIENT_WAITING
 
@@ -69,12 +69,22 @@ static void shut(struct client *client) {
     list_remove(&client->node);
 }
 
-void client_phase(struct client *client, enum client_phase phase) {
-    list_remove(&client->node);
-    if (phase == CLIENT_IDLE && clients.draining)
+/* Draining: a connection that holds no request yet is shut, one that does has a moment to be read.
+ */
+static void drain(struct client *client) {
+    char byte;
+
+    if (recv(client->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
         shut(client);
     else
-        set_phase(client, phase);
+        client->until = clock_us() + DRAIN_LIMIT;
+}
+
+void client_phase(struct client *client, enum client_phase phase) {
+    list_remove(&client->node);
+    set_phase(client, phase);
+    if (phase == CLIENT_IDLE && clients.draining)
+        drain(client);
 }
 
 unsigned client_count(void) {
@@ -112,11 +122,15 @@ int64_t client_next(void) {
 }
 
 void client_drain(void) {
-    int64_t soon = clock_us() + DRAIN_FRESH_LIMIT;
+    int64_t soon = clock_us() + DRAIN_LIMIT;
+    struct list *next;
 
     clients.draining = true;
-    while (!list_empty(&clients.lists[CLIENT_IDLE]))
-        shut(list_item(clients.lists[CLIENT_IDLE].next, struct client, node));
+    for (struct list *n = clients.lists[CLIENT_IDLE].next; n != &clients.lists[CLIENT_IDLE];
+         n = next) {
+        next = n->next;
+        drain(list_item(n, struct client, node));
+    }
     for (struct list *n = clients.lists[CLIENT_FRESH].next; n != &clients.lists[CLIENT_FRESH];
          n = n->next) {
         struct client *client = list_item(n, struct client, node);

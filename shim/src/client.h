@@ -18,8 +18,11 @@ enum client_phase {
     CLIENT_WAITING,   /* for the database, which has a limit of its own */
 };
 
+struct request;
+
 struct client {
     struct list node;
+    struct request *request; /* owned; NULL between requests */
     enum client_phase phase;
     int64_t until;
     int fd;

@@ -68,6 +68,7 @@ static enum MHD_Result read_header(void *arg, enum MHD_ValueKind kind, const cha
         value = "";
         value_len = 0;
     }
+    r->memory += name_len + value_len + REQUEST_RECORD;
     if (!valid_name(name, name_len) || !valid_value(value, value_len)) {
         r->malformed = true;
         return MHD_YES;

@@ -13,10 +13,6 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* Enough for the headers of a browser and a buffer to send from; it caps the size of the headers.
- */
-#define CONNECTION_MEMORY ((size_t) 12 * 1024)
-
 static struct http_daemon api;
 
 int http_listen(const char *address, unsigned port) {
@@ -88,6 +84,14 @@ static struct client *client_of(struct MHD_Connection *connection) {
     return info != NULL ? info->socket_context : NULL;
 }
 
+static void end_request(struct client *client) {
+    struct request *r = client->request;
+
+    client->request = NULL;
+    if (r != NULL)
+        request_free(r);
+}
+
 static void on_connection(void *arg, struct MHD_Connection *connection, void **context,
                           enum MHD_ConnectionNotificationCode code) {
     (void) arg;
@@ -98,15 +102,26 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **c
             fd,
             MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);
     } else {
-        client_free(*context);
+        struct client *client = *context;
+
+        end_request(client);
+        client_free(client);
         *context = NULL;
     }
 }
 
 /* Called with the raw request line's URI before anything is decoded. */
 static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connection) {
+    struct client *client = client_of(connection);
+    struct request *r;
+
+    end_request(client);
+    r = client->request = request_begin(client, connection, uri);
     (void) arg;
-    return request_begin(client_of(connection), connection, uri);
+    /* libmicrohttpd 0.9.75 runs out of memory over the arguments and never sends its 431 */
+    if (r->memory > REQUEST_MEMORY_MAX)
+        shutdown(client->fd, SHUT_RD);
+    return r;
 }
 
 static size_t keep_escapes(void *arg, struct MHD_Connection *connection, char *text) {
@@ -133,16 +148,17 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
     return request_complete(r);
 }
 
+/* libmicrohttpd 0.9.75 does not call this for a connection that ends while it looks for a place for
+ * the arguments, so on_connection() ends the request too. */
 static void on_completed(void *arg, struct MHD_Connection *connection, void **context,
                          enum MHD_RequestTerminationCode code) {
     struct client *client = client_of(connection);
 
     (void) arg;
     (void) code;
-    request_free(*context);
     *context = NULL;
-    if (client != NULL)
-        client_phase(client, CLIENT_IDLE);
+    end_request(client);
+    client_phase(client, CLIENT_IDLE);
 }
 
 void http_open(const struct config *c) {

@@ -51,6 +51,9 @@ static void split_uri(struct request *r, const char *uri) {
     r->path_len = strcspn(copy, "?");
     r->query = copy + r->path_len + (r->path_len < len);
     r->query_len = len - (size_t) (r->query - copy);
+    r->memory = len;
+    for (const char *p = r->query; *p != '\0'; p = strchrnul(p + 1, '&'))
+        r->memory += REQUEST_RECORD;
 }
 
 struct request *request_begin(struct client *client, struct MHD_Connection *mhd, const char *uri) {
@@ -91,19 +94,22 @@ static enum edge choose_route(struct request *r) {
 }
 
 enum MHD_Result request_headers(struct request *r, const char *method, const char *version) {
-    bool preflight;
+    bool preflight, refused;
 
     r->method = method_parse(method);
     headers_read(r);
     if (r->chunked && strcmp(version, MHD_HTTP_VERSION_1_1) != 0)
         r->malformed = true;
     preflight = r->method == OPTIONS && r->preflight;
-    if (r->malformed)
+    if (r->memory > REQUEST_MEMORY_MAX)
+        r->edge = r->path_len + r->query_len > REQUEST_MEMORY_MAX / 2 ? EDGE_URI : EDGE_HEADERS;
+    else if (r->malformed)
         r->edge = EDGE_MALFORMED;
-    else if (!preflight)
+    refused = r->edge != EDGE_NONE;
+    if (!refused && !preflight)
         r->edge = choose_route(r);
     /* with a body on its way, now is the only moment to refuse it */
-    if (r->malformed || (r->edge != EDGE_NONE && (r->chunked || r->content_length > 0)))
+    if (refused || (r->edge != EDGE_NONE && (r->chunked || r->content_length > 0)))
         return reply_edge(r, r->edge);
     if (r->has_length && r->route != NULL && r->route->takes_fields)
         buffer_reserve(&r->body, (size_t) r->content_length);

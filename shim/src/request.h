@@ -16,6 +16,12 @@ enum request_stage { STAGE_HEADERS, STAGE_BODY, STAGE_WAITING, STAGE_ANSWER, STA
 
 #define REQUEST_ID_MAX 64
 
+/* The library's memory for a connection: enough for the headers of a browser and of a reply. */
+#define CONNECTION_MEMORY ((size_t) 12 * 1024)
+/* Past this the reply's headers might find no room, and the library would close without one. */
+#define REQUEST_MEMORY_MAX (CONNECTION_MEMORY - 2048)
+#define REQUEST_RECORD     64 /* what the library keeps for each header and query argument */
+
 struct request {
     struct call call;
     struct arena arena;
@@ -44,6 +50,7 @@ struct request {
     bool has_length;
     bool chunked;
     bool malformed;
+    size_t memory; /* roughly what URI and headers take of the connection's */
     bool preflight;
     bool wants_problem;
 
