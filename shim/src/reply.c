@@ -173,10 +173,10 @@ static enum MHD_Result reply_row(struct request *r, PGresult *row) {
     const char *headers = PQgetisnull(row, 0, 2) ? NULL : PQgetvalue(row, 0, 2);
     const char *body = PQgetisnull(row, 0, 1) ? NULL : PQgetvalue(row, 0, 1);
     long status = strtol(PQgetvalue(row, 0, 0), NULL, 10);
+    enum MHD_Result result;
 
     if (!PQgetisnull(row, 0, 3))
         r->actor = arena_text(&r->arena, PQgetvalue(row, 0, 3), (size_t) PQgetlength(row, 0, 3));
-    enum MHD_Result result;
 
     if (status < 200 || status > 599) {
         log_request(LOG_ERROR, r->id, "the database answered with status %ld", status);
@@ -223,7 +223,7 @@ enum MHD_Result reply_call(struct request *r) {
     r->call.result = NULL;
     if (r->call.outcome != CALL_RESULT)
         return reply_edge(r, outcomes[r->call.outcome]);
-    if (!r->call.failed && PQntuples(result) == 1 && PQnfields(result) == 3 &&
+    if (!r->call.failed && PQntuples(result) == 1 && PQnfields(result) == 4 &&
         !PQgetisnull(result, 0, 0))
         return reply_row(r, result);
     if (r->call.failed) {
