@@ -30,7 +30,7 @@ QUERY(
     audit_insert,
     "INSERT INTO clinicq.audit_event (at, transaction_id, actor_id, actor_name, roles, door, client,"
     " request_id, action, entity, entity_id, changes)"
-    " VALUES ($1, pg_current_xact_id(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    " VALUES ($1, pg_catalog.pg_current_xact_id(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     TIMESTAMPTZOID, INT8OID, TEXTOID, TEXTARRAYOID, TEXTOID, INETOID, TEXTOID, TEXTOID, TEXTOID,
     TEXTOID, JSONBOID);
 
