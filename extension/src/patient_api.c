@@ -49,7 +49,7 @@ QUERY(patients_by_number,
 QUERY(patients_count,
       "SELECT count(*), (SELECT greatest(reltuples, 0)::bigint FROM pg_class"
       "  WHERE oid = 'clinicq.patient'::regclass)"
-      " FROM (SELECT FROM clinicq.patient WHERE removed_at IS NULL LIMIT 10001) AS some");
+      " FROM (SELECT FROM clinicq.patient WHERE removed_at IS NULL LIMIT 10001) AS counted");
 QUERY(patients_page,
       "SELECT " PATIENT_COLUMNS " FROM clinicq.patient p WHERE removed_at IS NULL"
       " ORDER BY registration_number OFFSET $1 LIMIT $2",

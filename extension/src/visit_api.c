@@ -50,12 +50,12 @@ PG_FUNCTION_INFO_V1(clinicq_api_transfer_visit);
 QUERY(visits_today, "SELECT " VISIT_COLUMNS " FROM " VISIT_TABLES OF_TODAY ONE_PAGE, FILTER_TYPES);
 QUERY(visits_of_days, "SELECT " VISIT_COLUMNS " FROM " VISIT_TABLES OF_DAYS ONE_PAGE, FILTER_TYPES);
 QUERY(visits_today_count,
-      "SELECT count(*) FROM (SELECT FROM " VISIT_TABLES OF_TODAY " LIMIT 10001) AS some",
+      "SELECT count(*) FROM (SELECT FROM " VISIT_TABLES OF_TODAY " LIMIT 10001) AS counted",
       FILTER_TYPES);
 QUERY(visits_of_days_count,
       "SELECT count(*), (SELECT greatest(reltuples, 0)::bigint FROM pg_class"
       "  WHERE oid = 'clinicq.visit'::regclass)"
-      " FROM (SELECT FROM " VISIT_TABLES OF_DAYS " LIMIT 10001) AS some",
+      " FROM (SELECT FROM " VISIT_TABLES OF_DAYS " LIMIT 10001) AS counted",
       FILTER_TYPES);
 
 /* A comma list of statuses in any case, as text[]. */
@@ -191,15 +191,19 @@ Datum clinicq_api_get_visit(PG_FUNCTION_ARGS) {
     return visit_reply(200, json);
 }
 
-static int64 read_queue_id(Fields *fields, bool required) {
-    int64 queue_id = 0;
-    FieldState state = field_int64(fields, "queue", &queue_id);
+/* Locks the queue that the body names, and returns its clinic; 0 where there is a fault or none is
+ * named. */
+static int64 read_queue(Fields *fields, bool required, int64 *queue_id) {
+    FieldState state = field_int64(fields, "queue", queue_id);
+    int64 clinic_id = 0;
 
+    if (state == FIELD_VALUE && (clinic_id = queue_lock(*queue_id)) == 0)
+        faults_add(fields->faults, "queue", "is not an open queue");
     if (state == FIELD_NULL)
         faults_add(fields->faults, "queue", "must not be null");
     if (state == FIELD_ABSENT && required)
         faults_add(fields->faults, "queue", "is required");
-    return queue_id;
+    return clinic_id;
 }
 
 Datum clinicq_api_open_visit(PG_FUNCTION_ARGS) {
@@ -207,17 +211,15 @@ Datum clinicq_api_open_visit(PG_FUNCTION_ARGS) {
     Fields *fields;
     char *number;
     int64 patient_id = 0;
-    int64 queue_id;
-    int64 clinic_id = 0;
+    int64 queue_id = 0;
+    int64 clinic_id;
 
     actor_require(visit_open_roles());
     fields = fields_of_body(fcinfo);
     SPI_connect();
     if (field_given(fields, "patient", &number, true) && (patient_id = patient_lock(number)) == 0)
         faults_add(fields->faults, "patient", "is not the registration number of a patient");
-    queue_id = read_queue_id(fields, true);
-    if (queue_id != 0 && (clinic_id = queue_lock(queue_id)) == 0)
-        faults_add(fields->faults, "queue", "is not an open queue");
+    clinic_id = read_queue(fields, true, &queue_id);
     faults_raise(fields->faults);
     return visit_reply(visit_open(patient_id, queue_id, clinic_id) ? 201 : 200, json);
 }
@@ -226,17 +228,16 @@ Datum clinicq_api_transfer_visit(PG_FUNCTION_ARGS) {
     StringInfo json = makeStringInfo();
     Fields *fields;
     int64 visit_id;
-    int64 queue_id;
+    int64 queue_id = 0;
+    bool named;
 
     actor_require(move_roles(MOVE_TRANSFER));
     visit_id = path_id(fcinfo, 0, "visit");
     fields = fields_of_body(fcinfo);
-    queue_id = read_queue_id(fields, false);
     SPI_connect();
-    if (queue_id != 0 && queue_lock(queue_id) == 0)
-        faults_add(fields->faults, "queue", "is not an open queue");
+    named = read_queue(fields, false, &queue_id) != 0;
     faults_raise(fields->faults);
-    if (queue_id == 0) /* nothing that can be changed was given */
+    if (!named) /* nothing that can be changed was given */
         visit_read(visit_id);
     else
         visit_transfer(visit_id, queue_id);
