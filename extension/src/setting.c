@@ -95,7 +95,7 @@ const char *setting_text(Setting setting) {
 }
 
 int setting_int(Setting setting) {
-    return atoi(setting_text(setting));
+    return (int) strtol(setting_text(setting), NULL, 10); /* set_setting() checked it */
 }
 
 bool setting_is(Setting setting, const char *value) {

@@ -81,15 +81,21 @@ static Datum read_statuses(char *list) {
 /* A day as YYYY-MM-DD; false where the parameter is absent, a fault where it is no day. */
 static bool read_day(Fields *query, const char *name, Datum *day) {
     char *value = query_text(query, name);
-    int year, month, date;
+    int part[3] = {0};
+    int digits[3] = {4, 2, 2};
 
     if (value == NULL)
         return false;
-    if (strlen(value) == 10 && strspn(value, "0123456789-") == 10 &&
-        sscanf(value, "%4d-%2d-%2d", &year, &month, &date) == 3 && value[4] == '-' &&
-        value[7] == '-' && year >= 1 && month >= 1 && month <= 12 && date >= 1 &&
-        date <= day_tab[isleap(year)][month - 1]) {
-        *day = DateADTGetDatum(date2j(year, month, date) - POSTGRES_EPOCH_JDATE);
+    for (int i = 0; i < 3; i++) {
+        for (; digits[i] > 0 && isdigit((unsigned char) *value); digits[i]--)
+            part[i] = part[i] * 10 + (*value++ - '0');
+        if (digits[i] > 0 || *value != "--"[i])
+            break;
+        value += i < 2;
+    }
+    if (digits[2] == 0 && *value == '\0' && part[0] >= 1 && part[1] >= 1 && part[1] <= 12 &&
+        part[2] >= 1 && part[2] <= day_tab[isleap(part[0])][part[1] - 1]) {
+        *day = DateADTGetDatum(date2j(part[0], part[1], part[2]) - POSTGRES_EPOCH_JDATE);
         return true;
     }
     faults_add(query->faults, name, "must be a day, as 2026-11-20");
@@ -118,7 +124,7 @@ Datum clinicq_api_list_visits(PG_FUNCTION_ARGS) {
     Datum args[9] = {0};
     char nulls[] = "nn  nn  n";
     bool of_today;
-    uint64 found;
+    uint64 found = 0;
 
     actor_require(ROLES_BOARD);
     query = fields_of_query(fcinfo);
