@@ -2,6 +2,7 @@
 
 #include "access/xact.h"
 #include "cache.h"
+#include "error.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -190,6 +191,7 @@ Datum clinicq_current_actor(PG_FUNCTION_ARGS) {
 Datum clinicq_require_role(PG_FUNCTION_ARGS) {
     uint32 wanted;
 
+    ARG_REQUIRE(0, "roles");
     if (!roles_read(PG_GETARG_DATUM(0), &wanted))
         ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("there is no such role"),
                 errhint("Roles are admin, doctor, assistant, display, auditor and reporter."));
