@@ -25,25 +25,29 @@ static void append_user(StringInfo json, const char *username, uint32 roles) {
     appendStringInfoChar(json, '}');
 }
 
-/* A text that must be there and not blank. */
-static char *read_credential(Fields *fields, const char *name) {
+/* A text that must be there and not blank; blanks count in a password. */
+static char *read_credential(Fields *fields, const char *name, bool trimmed) {
     char *value;
 
-    if (field_given(fields, name, &value, true) && *value == '\0')
+    if (!field_given(fields, name, &value, true))
+        return NULL;
+    if (trimmed)
+        value = trim_blanks(value);
+    if (*value == '\0')
         faults_add(fields->faults, name, "must not be blank");
     return value;
 }
 
 Datum clinicq_api_log_in(PG_FUNCTION_ARGS) {
     Fields *fields = fields_of_body(fcinfo);
-    char *username = read_credential(fields, "username");
-    char *password = read_credential(fields, "password");
+    char *username = read_credential(fields, "username", true);
+    char *password = read_credential(fields, "password", false);
     StringInfoData json;
     Session session;
 
     faults_raise(fields->faults);
     initStringInfo(&json);
-    if (!session_log_in(trim_blanks(username), password, &session)) {
+    if (!session_log_in(username, password, &session)) {
         appendStringInfoString(
             &json,
             "{\"non_field_errors\":[\"Unable to log in with the given username and password.\"]}");
