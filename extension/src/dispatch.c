@@ -18,7 +18,6 @@
 #include "utils/inet.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/regproc.h"
 
 PG_FUNCTION_INFO_V1(clinicq_call);
 PG_FUNCTION_INFO_V1(clinicq_catalogue);
@@ -69,8 +68,7 @@ const char *request_token(void) {
  */
 static Oid route_function(const char *key, const char *name) {
     static const Oid signature[] = {TEXTARRAYOID, JSONBOID, TEXTOID};
-    Oid function =
-        LookupFuncName(stringToQualifiedNameList(name), lengthof(signature), signature, true);
+    Oid function = LookupFuncName(cq_name_list(name), lengthof(signature), signature, true);
     const char *fault = NULL;
 
     if (!OidIsValid(function))

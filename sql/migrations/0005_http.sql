@@ -1,7 +1,7 @@
 CREATE TABLE clinicq.route (
     method text NOT NULL CHECK (method IN ('GET', 'POST', 'PUT', 'PATCH', 'DELETE')),
     path text NOT NULL CHECK (path ~ '^/([a-z0-9_.-]+/|\{[a-z_]+\}/)*([a-z0-9_.-]+)?$'),
-    function text NOT NULL,
+    function text NOT NULL CHECK (function ~ '^[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*$'),
     class text NOT NULL CHECK (class IN ('read', 'write', 'slow')),
     body text NOT NULL DEFAULT 'none' CHECK (body IN ('none', 'fields')),
     body_limit integer NOT NULL DEFAULT 65536 CHECK (body_limit BETWEEN 0 AND 1073741824),
