@@ -1,0 +1,75 @@
+# shellcheck shell=bash
+# What the load and fault suites and the bench share. Source it after tests/lib/cluster.sh.
+#
+#   load_up [VARIABLE=VALUE...]  a durable cluster, a shim with those settings, users, the clients'
+#                                program; exports CLINICQ_TOKEN (an administrator's), CLIENTS, WORK
+#   owner [PSQL OPTION...]       psql as clinicq_dba: bare values, stops at the first error
+#   superuser [PSQL OPTION...]   the same as superuser
+#   log_in USER:PASSWORD         prints a token
+#   make_queues N [PREFIX]       N new queues; prints their ids with commas between
+#   make_patients N PREFIX       N new patients by psql; prints their numbers
+#   clients OPTION...            the clients against CLINICQ_URL
+#   load_journals NAME...        the journals of these runs into the table load.journal
+#   violations                   one line for each invariant: name|number of rows that break it
+
+load_up() {
+    export CLINICQ_TEST_FSYNC=on
+    WORK=$(make_reachable_folder load) || return 1
+    CLIENTS=$WORK/clients
+    export WORK CLIENTS
+    cc -O2 -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -o "$CLIENTS" "$CLINICQ_TOP/tests/load/clients.c" &&
+        clinicq_cluster_up load && shim_with "$@" || return 1
+    CLINICQ_TOKEN=$(log_in "$CLINICQ_ADMIN")
+    export CLINICQ_TOKEN
+    [ "${#CLINICQ_TOKEN}" = 64 ]
+}
+
+# Kept in the environment of this shell only while the shim starts.
+shim_with() {
+    local setting
+    for setting in "$@"; do export "${setting?}"; done
+    clinicq_shim_up
+    local status=$?
+    for setting in "$@"; do unset "${setting%%=*}"; done
+    return "$status"
+}
+
+# Works on EXIT, where clinicq_down alone is the default.
+load_down() {
+    # shellcheck disable=SC2046
+    kill $(jobs -p) 2>/dev/null
+    clinicq_down
+    rm -rf "$WORK"
+}
+
+owner() { psql "$CLINICQ_DSN" -X -q -A -t -v ON_ERROR_STOP=1 "$@"; }
+superuser() { psql "$CLINICQ_SUPERUSER_DSN" -X -q -A -t -v ON_ERROR_STOP=1 "$@"; }
+
+log_in() {
+    curl -sS -m 10 "$CLINICQ_URL/api/auth/login/" -H 'Content-Type: application/json' \
+        -d "{\"username\":\"${1%%:*}\",\"password\":\"${1#*:}\"}" |
+        sed -n 's/.*"token" *: *"\([0-9a-f]*\)".*/\1/p'
+}
+
+make_queues() {
+    owner -c "SELECT string_agg(clinicq.create_queue(name => '${2:-Load} ' || n)::text, ',')
+              FROM generate_series(1, $1) n"
+}
+
+make_patients() {
+    owner -c "SELECT clinicq.register_patient(name => '$2 ' || n, phone => '08' || lpad(n::text, 8, '0'))
+              FROM generate_series(1, $1) n"
+}
+
+clients() { "$CLIENTS" "$@" "$CLINICQ_URL"; }
+
+load_journals() {
+    local name
+    superuser -c "CREATE SCHEMA IF NOT EXISTS load" -c "CREATE TABLE IF NOT EXISTS load.journal (
+        kind text, registration_number text, name text, visit_id bigint, queue_id bigint, token_number integer)"
+    for name in "$@"; do
+        cat "$WORK/$name".[0-9]* 2>/dev/null
+    done | superuser -c "COPY load.journal FROM STDIN (NULL '')"
+}
+
+violations() { superuser -f "$CLINICQ_TOP/tests/load/invariants.sql"; }
