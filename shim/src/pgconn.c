@@ -73,7 +73,7 @@ static void disconnect(struct pg_conn *conn) {
     conn->prepared = conn->dirty = false;
 }
 
-void pgconn_lose(struct pg_conn *conn, const char *why) {
+static void lose(struct pg_conn *conn, const char *why, bool replaced) {
     char line[256];
     bool was_up = conn->state == PG_READY;
 
@@ -81,13 +81,21 @@ void pgconn_lose(struct pg_conn *conn, const char *why) {
         return;
     first_line(why, line, sizeof(line));
     disconnect(conn);
-    conn->at = clock_us() + backoff(conn);
+    conn->at = replaced ? 0 : clock_us() + backoff(conn);
     if (was_up || conn->failures == 1)
         log_event(LOG_WARNING, "database connection (%s) %s: %s", conn->pool->name,
                   was_up ? "lost" : "failed", line);
     else
         log_event(LOG_DEBUG, "database connection (%s) failed: %s", conn->pool->name, line);
-    pool_calls_lost(conn);
+    pool_calls_lost(conn, replaced);
+}
+
+void pgconn_lose(struct pg_conn *conn, const char *why) {
+    lose(conn, why, false);
+}
+
+void pgconn_replace(struct pg_conn *conn, const char *why) {
+    lose(conn, why, true);
 }
 
 static void ignore_notice(void *arg, const PGresult *result) {
@@ -311,8 +319,5 @@ void pgconn_tick(struct pg_conn *conn, int64_t now) {
 void pgconn_close(struct pg_conn *conn) {
     if (conn->state != PG_CLOSED)
         disconnect(conn);
-    /* shutting down, nothing is sent again */
-    for (struct list *n = conn->calls.next; n != &conn->calls; n = n->next)
-        list_item(n, struct call, queue)->resent = true;
-    pool_calls_lost(conn);
+    pool_calls_lost(conn, false);
 }

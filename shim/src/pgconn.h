@@ -40,6 +40,7 @@ struct pg_conn {
     bool prepared;
     unsigned generation; /* of the prepared statement */
     unsigned in_flight;
+    int64_t moved_at;  /* when it last answered, or began to work */
     struct list calls; /* in the order they were sent */
 };
 
@@ -49,13 +50,16 @@ void pgconn_init(struct pg_conn *conn, struct pool *pool);
 void pgconn_send(struct pg_conn *conn, struct call *call);
 void pgconn_flush(struct pg_conn *conn);
 void pgconn_forget_statement(struct pg_conn *conn, unsigned generation);
+/* Closes a healthy connection to be rid of what it works on, and connects again at once. */
+void pgconn_replace(struct pg_conn *conn, const char *why);
 /* Closes the connection, answers or requeues its calls, and connects again later. */
 void pgconn_lose(struct pg_conn *conn, const char *why);
 void pgconn_tick(struct pg_conn *conn, int64_t now);
 void pgconn_close(struct pg_conn *conn);
 
-/* Called back: the Sync of the call came; the connection's calls will have no answer. */
+/* Called back: the Sync of the call came; the connection's calls will have no answer, replaced if
+ * the database is not to blame. */
 void pool_call_answered(struct call *call);
-void pool_calls_lost(struct pg_conn *conn);
+void pool_calls_lost(struct pg_conn *conn, bool replaced);
 
 #endif

@@ -10,6 +10,8 @@
 #include <string.h>
 
 #define CONFLICT_RETRIES 3
+/* A connection that has not answered for so long gets no more calls behind the one it works on. */
+#define STALL_LIMIT MS(25)
 
 static struct {
     struct pool pools[CALL_CLASSES];
@@ -115,7 +117,7 @@ void pool_abandon(struct call *call) {
     PQclear(call->result);
     call->result = NULL;
     if (conn != NULL)
-        pgconn_lose(conn, "a call was abandoned");
+        pgconn_replace(conn, "a call was abandoned");
 }
 
 static bool is_conflict(const char *sqlstate) {
@@ -132,23 +134,33 @@ static bool is_stale_statement(const PGresult *error, const char *sqlstate) {
            strcmp(source, "RevalidateCachedQuery") == 0;
 }
 
+/* What made one connection's statement stale is likely to have met them all. */
+static void forget_statements(const struct call *call) {
+    if (call->conn->generation != call->generation)
+        return;
+    for (unsigned i = 0; i < CALL_CLASSES; i++)
+        for (unsigned k = 0; k < db.pools[i].size; k++)
+            db.pools[i].conns[k].prepared = false;
+}
+
 void pool_call_answered(struct call *call) {
     const char *sqlstate = call->failed ? PQresultErrorField(call->result, PG_DIAG_SQLSTATE) : NULL;
 
+    call->conn->moved_at = clock_us();
     if (sqlstate != NULL && is_conflict(sqlstate) && call->conflicts < CONFLICT_RETRIES) {
         call->conflicts++;
         requeue(call);
     } else if (sqlstate != NULL && call->sql == NULL && !call->prepared_again &&
                is_stale_statement(call->result, sqlstate)) {
         call->prepared_again = true;
-        pgconn_forget_statement(call->conn, call->generation);
+        forget_statements(call);
         requeue(call);
     } else {
         finish(call, call->result != NULL ? CALL_RESULT : CALL_UNKNOWN);
     }
 }
 
-void pool_calls_lost(struct pg_conn *conn) {
+void pool_calls_lost(struct pg_conn *conn, bool replaced) {
     struct pool *p = conn->pool;
     int64_t now = clock_us();
 
@@ -161,22 +173,26 @@ void pool_calls_lost(struct pg_conn *conn) {
             finish(call, CALL_UNKNOWN);
         else if (call->expires_at <= now)
             finish(call, CALL_EXPIRED);
-        else if (call->resent)
+        else if (call->resent && !replaced)
             finish(call, CALL_AWAY);
         else {
-            call->resent = true;
+            call->resent = call->resent || !replaced;
             requeue(call);
         }
     }
 }
 
-static struct pg_conn *least_loaded(struct pool *p) {
+static bool is_stalled(const struct pg_conn *conn, int64_t now) {
+    return conn->in_flight > 0 && now - conn->moved_at > STALL_LIMIT;
+}
+
+static struct pg_conn *least_loaded(struct pool *p, int64_t now) {
     struct pg_conn *best = NULL;
 
     for (unsigned i = 0; i < p->size; i++) {
         struct pg_conn *conn = &p->conns[i];
 
-        if (conn->state != PG_READY || conn->in_flight >= p->depth)
+        if (conn->state != PG_READY || conn->in_flight >= p->depth || is_stalled(conn, now))
             continue;
         if (best == NULL || conn->in_flight < best->in_flight)
             best = conn;
@@ -197,16 +213,19 @@ static struct call *next_call(struct pool *p) {
 }
 
 static void dispatch(struct pool *p) {
+    int64_t now = p->queued > 0 ? clock_us() : 0;
     struct pg_conn *conn;
     struct call *call;
 
-    while (p->queued > 0 && (conn = least_loaded(p)) != NULL && (call = next_call(p)) != NULL) {
+    while (p->queued > 0 && (conn = least_loaded(p, now)) != NULL &&
+           (call = next_call(p)) != NULL) {
         list_remove(&call->queue);
         p->queued--;
         call->state = CALL_SENT;
         call->conn = conn;
         list_append(&conn->calls, &call->queue);
-        conn->in_flight++;
+        if (conn->in_flight++ == 0)
+            conn->moved_at = now;
         p->in_flight++;
         if (call->lane != NULL)
             call->lane->active++;
@@ -221,6 +240,13 @@ void pool_dispatch(void) {
         dispatch(&db.pools[i]);
 }
 
+static bool is_away(const struct pool *p) {
+    for (unsigned i = 0; i < p->size; i++)
+        if (p->conns[i].failures == 0)
+            return false;
+    return true;
+}
+
 static void expire(struct call *call) {
     struct pool *p = &db.pools[call->class];
 
@@ -228,8 +254,8 @@ static void expire(struct call *call) {
     if (call->state == CALL_SENT) {
         /* it cannot be called back without waiting, so its connection goes; the server ends the
          * statement by its own time limit */
-        pgconn_lose(call->conn, "a statement took longer than CLINICQ_REQUEST_TIMEOUT_MS");
-    } else if (!pool_ready(call->class)) {
+        pgconn_replace(call->conn, "a statement took longer than CLINICQ_REQUEST_TIMEOUT_MS");
+    } else if (is_away(p)) {
         finish(call, CALL_AWAY);
     } else {
         finish(call, call->class == CALL_READ ? CALL_EXPIRED : CALL_BUSY);
