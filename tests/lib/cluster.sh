@@ -123,7 +123,6 @@ clinicq_shim_up() {
     return 1
 }
 
-# shellcheck disable=SC2120
 clinicq_shim_down() {
     local pid=${CLINICQ_SHIM_PID:-}
     [ -n "$pid" ] || return 0
