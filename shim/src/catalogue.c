@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define POLL  MS(5000)
-#define RETRY MS(250) /* while there is none yet */
+#define RETRY MS(100) /* while there is none yet */
 
 static struct {
     struct catalogue *current;
