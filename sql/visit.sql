@@ -52,8 +52,9 @@ CREATE FUNCTION clinicq.recall_visit(visit bigint, OUT visit_id bigint, OUT toke
 LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'clinicq_recall_visit';
 COMMENT ON FUNCTION clinicq.recall_visit(bigint) IS
-    'Back to the queue after a no-show: NO_SHOW to WAITING; refused while the patient has another open visit there. '
-    'Errors: P0002 no such visit; QC409 names the present status. Who: admin, doctor, assistant.';
+    'Back to the queue after a no-show: NO_SHOW to WAITING; refused while the patient has another open visit there, '
+    'when the patient was removed, the queue closed, or the service day is over. '
+    'Errors: P0002 no such visit; QC409 names the present status, or what is in the way. Who: admin, doctor, assistant.';
 
 CREATE FUNCTION clinicq.transfer_visit(visit bigint, queue bigint, OUT visit_id bigint, OUT token_number integer, OUT status text)
 LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -1,6 +1,7 @@
 #include "visit_move.h"
 
 #include "actor.h"
+#include "clock.h"
 #include "error.h"
 #include "fmgr.h"
 #include "query.h"
@@ -60,6 +61,11 @@ QUERY(other_open_visit,
       "SELECT v.id FROM clinicq.visit v JOIN clinicq.visit o ON o.patient_id = v.patient_id"
       " AND o.queue_id = v.queue_id AND o.service_day = v.service_day AND o.id <> v.id"
       " WHERE v.id = $1 AND o.status IN ('WAITING', 'START', 'IN_ROOM', 'HELD')",
+      INT8OID);
+QUERY(recall_state,
+      "SELECT p.removed_at IS NOT NULL, q.closed_at IS NOT NULL, q.clinic_id, v.service_day"
+      " FROM clinicq.visit v JOIN clinicq.patient p ON p.id = v.patient_id"
+      " JOIN clinicq.queue q ON q.id = v.queue_id WHERE v.id = $1 FOR KEY SHARE OF p, q",
       INT8OID);
 QUERY(room_state,
       "SELECT r.name, EXISTS (SELECT FROM clinicq.visit o WHERE o.room_id = r.id"
@@ -130,6 +136,30 @@ static void check_room(int64 visit_id, int64 room_id) {
                 errhint("Finish that visit first, or choose another room."));
 }
 
+/* What a recall opens again has to be there still: patient, queue and day. Locked, so it stays. */
+static void check_recall(int64 visit_id) {
+    Datum args[1] = {Int64GetDatum(visit_id)};
+    const char *fault = NULL;
+    bool isnull;
+    DateADT day;
+
+    if (query_write(&other_open_visit, args, NULL) > 0)
+        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
+                errmsg("the patient has another open visit in this queue"),
+                errhint("Go on with that visit."));
+    query_write(&recall_state, args, NULL);
+    day = row_int32(0, 4);
+    if (DatumGetBool(row_value(0, 1, &isnull)))
+        fault = "the patient has been removed";
+    else if (DatumGetBool(row_value(0, 2, &isnull)))
+        fault = "the queue is closed";
+    else if (day != clock_today(row_int64(0, 3)))
+        fault = "the visit is of an earlier day";
+    if (fault != NULL)
+        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT), errmsg("%s", fault),
+                errhint("Open a new visit instead."));
+}
+
 void move_make(Move move, int64 visit_id, int64 room_id) {
     const Actor *actor = actor_current();
     Datum args[7];
@@ -140,10 +170,8 @@ void move_make(Move move, int64 visit_id, int64 room_id) {
     }
     args[0] = Int64GetDatum(visit_id);
     args[4] = CStringGetTextDatum(row_text(0, 4));
-    if (move == MOVE_RECALL && query_write(&other_open_visit, args, NULL) > 0)
-        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
-                errmsg("the patient has another open visit in this queue"),
-                errhint("Go on with that visit."));
+    if (move == MOVE_RECALL)
+        check_recall(visit_id);
     if (room_id != 0)
         check_room(visit_id, room_id);
     args[1] = CStringGetTextDatum(state_list(rules[move].to));
