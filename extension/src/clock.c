@@ -68,7 +68,8 @@ static DateADT calendar_day(const Calendar *calendar, TimestampTz at) {
     DateADT day;
     TimeADT time;
 
-    if (timestamp2tm(at, &offset, &tm, &fraction, &abbreviation, calendar->zone) != 0)
+    if (TIMESTAMP_NOT_FINITE(at) ||
+        timestamp2tm(at, &offset, &tm, &fraction, &abbreviation, calendar->zone) != 0)
         ereport(ERROR, errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
                 errmsg("timestamp out of range"));
     day = date2j(tm.tm_year, tm.tm_mon, tm.tm_mday) - POSTGRES_EPOCH_JDATE;
