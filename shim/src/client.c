@@ -121,21 +121,29 @@ int64_t client_next(void) {
     return next;
 }
 
+/* A connection whose client has gone: nothing will complete what it has sent. */
+static bool is_gone(const struct client *client) {
+    char byte;
+
+    return recv(client->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 void client_drain(void) {
     int64_t soon = clock_us() + DRAIN_LIMIT;
     struct list *next;
 
     clients.draining = true;
-    for (struct list *n = clients.lists[CLIENT_IDLE].next; n != &clients.lists[CLIENT_IDLE];
-         n = next) {
-        next = n->next;
-        drain(list_item(n, struct client, node));
-    }
-    for (struct list *n = clients.lists[CLIENT_FRESH].next; n != &clients.lists[CLIENT_FRESH];
-         n = n->next) {
-        struct client *client = list_item(n, struct client, node);
+    for (unsigned i = 0; i < TIMED_PHASES; i++) {
+        for (struct list *n = clients.lists[i].next; n != &clients.lists[i]; n = next) {
+            struct client *client = list_item(n, struct client, node);
 
-        if (client->until > soon)
-            client->until = soon;
+            next = n->next;
+            if (i == CLIENT_IDLE)
+                drain(client);
+            else if (i != CLIENT_SENDING && is_gone(client))
+                shut(client);
+            else if (i == CLIENT_FRESH && client->until > soon)
+                client->until = soon;
+        }
     }
 }
