@@ -5,6 +5,7 @@ INSERT INTO clinicq.problem (sqlstate, status, type, title, reveal, shipped) VAL
     ('QC400', 400, 'bad-request', 'The request cannot be understood', true, true),
     ('22P02', 400, 'malformed-body', 'The body is not valid JSON', false, true),
     ('22P05', 400, 'malformed-body', 'The body holds a character that cannot be stored', false, true),
+    ('22003', 400, 'malformed-body', 'A number in the body is too large', false, true),
     ('22021', 400, 'malformed-body', 'The body is not valid UTF-8', false, true),
     ('54001', 400, 'malformed-body', 'The body is nested too deeply', false, true),
     ('54000', 400, 'malformed-body', 'The body is too large', false, true),

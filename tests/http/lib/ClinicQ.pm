@@ -37,6 +37,8 @@ no warnings 'redefine';
 use warnings 'redefine';
 my $http = HTTP::Tiny->new(timeout => 30, agent => 'clinicq-tests', keep_alive => 1);
 
+binmode $_, ':encoding(UTF-8)' for map { Test::More->builder->$_ } qw(output failure_output todo_output);
+
 sub json ($value) { $JSON->encode($value) }
 
 # call(METHOD => PATH, as => role, or token => text; json => data, or body => bytes and type => media
@@ -147,7 +149,8 @@ sub wire ($bytes, $seconds = 5, $port = url_port()) {
 # --- the database
 
 sub psql ($dsn, $sql) {
-    open my $out, '-|', 'psql', $dsn, qw(-X -A -t -q -v ON_ERROR_STOP=1 -F), "\t", '-c', $sql or die "psql: $!\n";
+    open my $out, '-|:encoding(UTF-8)', 'psql', $dsn, qw(-X -A -t -q -v ON_ERROR_STOP=1 -F), "\t", '-c', encode_utf8($sql)
+        or die "psql: $!\n";
     my @lines = <$out>;
     close $out or die "psql failed: $sql\n";
     chomp @lines;
@@ -161,6 +164,7 @@ sub set_setting ($name, $value) { psql($ENV{CLINICQ_DSN}, "SELECT clinicq.set_se
 
 # Counts and versions of all that a request could write; numbers that a sequence gave may be lost.
 sub snapshot {
+    token($_) for qw(admin doctor assistant display);
     return db(<<~'SQL');
         SELECT concat_ws(' ',
             (SELECT 'patients ' || count(*) || '/' || coalesce(sum(version), 0) FROM clinicq.patient),
