@@ -167,14 +167,14 @@ char *query_text(Fields *query, const char *name) {
 }
 
 char *path_text(FunctionCallInfo fcinfo, int index) {
-    Datum *items;
-    bool *nulls;
+    Datum *items = NULL;
+    bool *nulls = NULL;
     int count = 0;
 
     if (!PG_ARGISNULL(0))
         deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT, &items,
                           &nulls, &count);
-    if (index >= count || nulls[index])
+    if (items == NULL || nulls == NULL || index >= count || nulls[index])
         ereport(ERROR, errcode(ERRCODE_NO_DATA_FOUND), errmsg("the path lacks a value"));
     return TextDatumGetCString(items[index]);
 }
