@@ -1,0 +1,70 @@
+-- Proves the settings: each has a default, a check of its own, is changed by administrators alone, counts at
+-- once in every session, and does what it says.
+SELECT no_plan();
+
+CREATE FUNCTION tap.set(name text, value text) RETURNS text LANGUAGE sql AS $$
+    SELECT tap.state('admin', format('SELECT clinicq.set_setting(%L, %L)', name, value))
+$$;
+CREATE TABLE tap.value (name text, good text[], bad text[]);
+INSERT INTO tap.value VALUES
+    ('registration_number_format', '{##-##-###,###}', '{"",##,x}'),
+    ('doctors_open_visits', '{on,off}', '{"",ON,yes,"on off"," on",o,n}'),
+    ('display_names', '{none,initials,full}', '{"",initial,"none initials",Full}'),
+    ('session_minutes', '{5,720,43200}', '{"",4,43201,-5,+5," 5",5.0,5m,0x10,99999999999999999999}'),
+    ('display_session_minutes', '{5,525600}', '{"",4,525601,x}'),
+    ('password_memory_kib', '{7168,1048576,19456}', '{"",7167,1048577,x}'),
+    ('password_iterations', '{1,20,2}', '{"",0,21,x}');
+SELECT set_eq('SELECT name FROM clinicq.settings()', 'SELECT name FROM tap.value', 'every setting is tried here');
+SELECT set_eq('SELECT name, value FROM clinicq.setting', 'SELECT name, default_value FROM clinicq.settings()', 'migrate() writes the defaults');
+SELECT is_empty($$ SELECT name FROM clinicq.settings() WHERE length(description) < 20 OR description !~ '\.$' $$, 'every setting says what it means');
+SELECT is(tap.set(name, v), '22023', format('%s: %L is refused', name, v)) FROM tap.value, unnest(bad) AS v;
+SELECT is(tap.act('display', format('SELECT clinicq.setting(%L)', name)), default_value, name || ' still has its default') FROM clinicq.settings();
+SELECT is(tap.set(name, v) || ' ' || tap.act('display', format('SELECT clinicq.setting(%L)', name)), '00000 ' || v, format('%s = %s', name, v)) FROM tap.value, unnest(good) AS v;
+SELECT is(tap.set(name, default_value), '00000', name || ' back to its default') FROM clinicq.settings();
+SELECT is(tap.act('admin', 'SELECT clinicq.set_setting(''colour'', ''red'')'), '22023: no such setting: colour', 'an unknown setting');
+SELECT is(tap.act('display', 'SELECT clinicq.setting(''colour'')'), '22023: no such setting: colour', 'cannot be read either');
+SELECT is(tap.state('admin', 'SELECT clinicq.set_setting(NULL, ''x'')'), '22004', 'a name is needed');
+SELECT is(tap.set('display_names', NULL), '22004', 'and a value');
+SELECT is(tap.act('admin', 'SELECT clinicq.set_setting(''session_minutes'', ''4'')'), '22023: session_minutes must be a whole number from 5 to 43200', 'a refusal says what is possible');
+
+-- Until commit a change belongs to its transaction, and goes with it.
+BEGIN;
+SELECT is(tap.set('display_names', 'full') || ' ' || tap.act('display', 'SELECT clinicq.setting(''display_names'')'), '00000 full', 'a change in a transaction');
+ROLLBACK;
+SELECT is(tap.act('display', 'SELECT clinicq.setting(''display_names'')'), 'initials', 'is gone when that rolls back');
+BEGIN;
+SAVEPOINT here;
+SELECT is(tap.set('display_names', 'full') || ' ' || tap.act('display', 'SELECT clinicq.setting(''display_names'')'), '00000 full', 'a change in a savepoint');
+ROLLBACK TO here;
+SELECT is(tap.act('display', 'SELECT clinicq.setting(''display_names'')'), 'initials', 'goes with the savepoint');
+COMMIT;
+
+-- Another session sees it from its next statement on.
+CREATE EXTENSION dblink SCHEMA tap;
+\getenv password PGPASSWORD
+SELECT dblink_connect('other', format('dbname=%s password=%s', current_database(), :'password')) \g /dev/null
+CREATE FUNCTION tap.other() RETURNS text LANGUAGE sql AS $$
+    SELECT v FROM dblink('other', 'SELECT clinicq.setting(''display_names'')') AS t (v text)
+$$;
+SELECT is(tap.other(), 'initials', 'another session knows the setting');
+SELECT tap.set('display_names', 'none') \g /dev/null
+SELECT is(tap.other(), 'none', 'and sees the change at once');
+
+-- What they do.
+SELECT tap.act('admin', 'SELECT clinicq.create_queue(''General'')') AS queue, tap.act('assistant', 'SELECT clinicq.register_patient(''Élodie  van Dyk'')') AS patient,
+    tap.user('board', '{display}') AS board, tap.user('doctor', '{doctor}') AS doctor \gset
+CREATE FUNCTION tap.open() RETURNS text LANGUAGE sql AS $$ SELECT tap.state('doctor', 'SELECT clinicq.open_visit(''01-00-001'', 1)') $$;
+SELECT is(tap.open(), '42501', 'doctors_open_visits is off');
+SELECT is(tap.http('POST /api/visits/', :'doctor', NULL, '{}')->>'sqlstate', '42501', 'over HTTP too');
+SELECT tap.set('doctors_open_visits', 'on') \g /dev/null
+SELECT is(tap.http('POST /api/visits/', :'doctor', NULL, '{}')->>'sqlstate', '22023', 'on, over HTTP');
+SELECT is(tap.open(), '00000', 'and in psql');
+SELECT is(tap.http('GET /api/patients/{registration_number}/', :'board', ARRAY[:'patient'])->'body'->>'name', '', 'display_names none');
+SELECT tap.set('display_names', 'initials') \g /dev/null
+SELECT is(tap.http('GET /api/patients/{registration_number}/', :'board', ARRAY[:'patient'])->'body'->>'name', 'É. v. D.', 'display_names initials');
+SELECT is(tap.http('GET /api/visits/', :'board')->'body'->'results'->0->>'patient_full_name', 'É. v. D.', 'in lists of visits too');
+SELECT tap.set('display_names', 'full') \g /dev/null
+SELECT is(tap.http('GET /api/patients/{registration_number}/', :'board', ARRAY[:'patient'])->'body'->>'name', 'Élodie  van Dyk', 'display_names full');
+SELECT is(tap.http('GET /api/patients/{registration_number}/', :'board', ARRAY[:'patient'])->'body'->>'phone', NULL, 'never the telephone');
+
+SELECT * FROM finish();
