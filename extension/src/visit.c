@@ -88,13 +88,13 @@ static uint64 read_open(int64 patient_id, int64 queue_id, DateADT day) {
 bool visit_open(int64 patient_id, int64 queue_id, int64 clinic_id) {
     DateADT day = clock_today(clinic_id);
 
-    if (read_open(patient_id, queue_id, day) > 0)
-        return false;
-    if (visit_insert_new(patient_id, queue_id, day, 0, 0))
-        return true;
-    /* Another request opened it between the look and the lock of the counter. */
-    read_open(patient_id, queue_id, day);
-    return false;
+    /* Others may open and end a visit between the look and the lock of the counter. */
+    for (;;) {
+        if (read_open(patient_id, queue_id, day) > 0)
+            return false;
+        if (visit_insert_new(patient_id, queue_id, day, 0, 0))
+            return true;
+    }
 }
 
 void visit_transfer(int64 visit_id, int64 queue_id) {
