@@ -1,5 +1,6 @@
 #include "cache.h"
 
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "commands/extension.h"
 #include "commands/trigger.h"
@@ -7,6 +8,7 @@
 #include "query.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 uint64 cache_generation = 1;
@@ -47,6 +49,22 @@ Oid cache_table(const char *name) {
     return OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
 }
 
+uint64 cache_fill_begin(void) {
+    uint64 generation = cache_generation;
+
+    SPI_connect();
+    if (IsInParallelMode()) /* takes no new snapshot */
+        return 0;
+    PushActiveSnapshot(GetLatestSnapshot());
+    return generation;
+}
+
+void cache_fill_end(uint64 generation) {
+    if (generation != 0)
+        PopActiveSnapshot();
+    SPI_finish();
+}
+
 void cache_require_ready(void) {
     uint64 generation;
     Datum args[1];
@@ -55,15 +73,14 @@ void cache_require_ready(void) {
         return;
     for (int i = 0; i < lengthof(watched); i++)
         watched[i] = cache_table(watched_tables[i]);
-    generation = cache_generation;
     args[0] = CStringGetTextDatum(CLINICQ_VERSION);
-    SPI_connect();
+    generation = cache_fill_begin();
     if (!OidIsValid(cache_table("migration_state")) ||
         query_read(&extension_migrated, args, NULL) == 0)
         ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                 errmsg("ClinicQ's tables are not those of the installed version"),
                 errhint("Let an administrator run: CALL clinicq.migrate();"));
-    SPI_finish();
+    cache_fill_end(generation);
     ready_at = generation;
 }
 

@@ -13,6 +13,14 @@ extern uint64 cache_generation;
 
 extern void cache_init(void);
 
+/*
+ * Round the reading of what a cache keeps: SPI_connect, and a snapshot of what is committed now.
+ * The statement's own may be older than the change that emptied the cache. Returns the generation
+ * that the cache then is of; 0, which none ever is, where it must not be kept.
+ */
+extern uint64 cache_fill_begin(void);
+extern void cache_fill_end(uint64 generation);
+
 /* An Oid of a table in schema clinicq, InvalidOid if it is not there. */
 extern Oid cache_table(const char *name);
 

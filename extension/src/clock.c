@@ -32,8 +32,7 @@ static void calendars_load(void) {
 
     if (calendars_at == cache_generation)
         return;
-    generation = cache_generation;
-    SPI_connect();
+    generation = cache_fill_begin();
     rows = query_read(&clinics_all, NULL, NULL);
     fresh = MemoryContextAllocZero(TopMemoryContext, (rows + 1) * sizeof *fresh);
     for (uint64 row = 0; row < rows; row++) {
@@ -45,7 +44,7 @@ static void calendars_load(void) {
                     errmsg("the time zone of clinic %lld is not known to this server",
                            (long long) fresh[row].clinic_id));
     }
-    SPI_finish();
+    cache_fill_end(generation);
     if (calendars != NULL)
         pfree(calendars);
     calendars = fresh;

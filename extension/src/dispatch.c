@@ -95,7 +95,7 @@ static void routes_load(void) {
     routes = NULL;
     control.hcxt = routes_memory;
 
-    SPI_connect();
+    generation = cache_fill_begin();
     rows = query_read(&routes_all, NULL, NULL);
     routes = hash_create("ClinicQ routes", 64, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
     for (uint64 row = 0; row < rows; row++) {
@@ -110,7 +110,7 @@ static void routes_load(void) {
         fmgr_info_cxt(function, &route->function, routes_memory);
         route->open = DatumGetBool(row_value(row, 3, &isnull));
     }
-    SPI_finish();
+    cache_fill_end(generation);
     routes_at = generation;
 }
 

@@ -65,11 +65,9 @@ static int setting_find(const char *name) {
 }
 
 static void settings_load(void) {
-    uint64 generation = cache_generation;
-    uint64 rows;
+    uint64 generation = cache_fill_begin();
+    uint64 rows = query_read(&settings_all, NULL, NULL);
 
-    SPI_connect();
-    rows = query_read(&settings_all, NULL, NULL);
     for (int i = 0; i < SETTING_COUNT; i++) {
         const char *value = rules[i].default_value;
 
@@ -84,7 +82,7 @@ static void settings_load(void) {
             values[i] = copy;
         }
     }
-    SPI_finish();
+    cache_fill_end(generation);
     values_at = generation;
 }
 

@@ -18,7 +18,7 @@ typedef enum Setting {
     SETTING_COUNT
 } Setting;
 
-/* Value now in force; the text is valid until the transaction ends. */
+/* Value now in force; the text is valid until SQL runs or a setting is read again. */
 extern const char *setting_text(Setting setting);
 extern int setting_int(Setting setting);
 extern bool setting_is(Setting setting, const char *value);
