@@ -45,7 +45,7 @@ static MemoryContext routes_memory = NULL;
 static HTAB *routes = NULL;
 static uint64 routes_at = 0;
 
-/* Set while clinicq_api.call() runs; dangling afterwards, but then nothing reads them. */
+/* Set while a routed function runs, and only then: their memory goes with the request. */
 static const char *body_fault = NULL;
 static const char *base_url = NULL;
 static const char *token = NULL;
@@ -85,7 +85,7 @@ static Oid route_function(const char *key, const char *name) {
 
 static void routes_load(void) {
     HASHCTL control = {.keysize = ROUTE_KEY_MAX, .entrysize = sizeof(Route)};
-    uint64 generation = cache_generation;
+    uint64 generation;
     uint64 rows;
 
     if (routes_memory == NULL)
@@ -125,18 +125,34 @@ static Route *route_find(const char *key) {
     return route;
 }
 
+static Datum route_invoke(FmgrInfo *function, FunctionCallInfo fcinfo, bool *isnull) {
+    LOCAL_FCINFO(routed, 3);
+    Datum result;
+
+    InitFunctionCallInfoData(*routed, function, 3, InvalidOid, NULL, NULL);
+    for (int i = 0; i < 3; i++)
+        routed->args[i] = fcinfo->args[2 + i];
+    body_fault = ARG_CSTRING(5);
+    base_url = ARG_CSTRING(8);
+    token = ARG_CSTRING(1);
+    PG_TRY();
+    result = FunctionCallInvoke(routed);
+    PG_FINALLY();
+    body_fault = base_url = token = NULL;
+    PG_END_TRY();
+    *isnull = routed->isnull;
+    return result;
+}
+
 Datum clinicq_call(PG_FUNCTION_ARGS) {
     Route *route = NULL;
     Datum columns[4];
     bool nulls[4];
     TupleDesc shape;
     Datum result;
-    LOCAL_FCINFO(routed, 3);
+    bool isnull;
 
     cache_require_ready();
-    body_fault = ARG_CSTRING(5);
-    base_url = ARG_CSTRING(8);
-    token = ARG_CSTRING(1);
     actor_begin_http(ARG_CSTRING(6),
                      PG_ARGISNULL(7)
                          ? NULL
@@ -144,26 +160,24 @@ Datum clinicq_call(PG_FUNCTION_ARGS) {
     if (!PG_ARGISNULL(0))
         route = route_find(ARG_CSTRING(0));
     if (route == NULL || !route->open) {
-        if (token == NULL)
+        if (PG_ARGISNULL(1))
             ereport(
                 ERROR, errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
                 errmsg("authentication credentials were not provided"),
                 errhint("Send the header Authorization: Token ... with the token from log-in."));
-        if (!session_authenticate(token))
+        if (!session_authenticate(ARG_CSTRING(1)))
             ereport(ERROR, errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
                     errmsg("the token is not valid, or no longer"), errhint("Log in again."));
     }
     if (route == NULL)
         ereport(ERROR, errcode(ERRCODE_CQ_METHOD), errmsg("this method is not allowed here"));
 
-    InitFunctionCallInfoData(*routed, &route->function, 3, InvalidOid, NULL, NULL);
-    for (int i = 0; i < 3; i++)
-        routed->args[i] = fcinfo->args[2 + i];
-    result = FunctionCallInvoke(routed);
-    if (routed->isnull)
-        ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-                errmsg("the function of route %s returned null", route->key));
-    reply_read(result, columns, nulls);
+    result = route_invoke(&route->function, fcinfo, &isnull);
+    if (!isnull)
+        reply_read(result, columns, nulls);
+    if (isnull || nulls[0])
+        ereport(ERROR, errcode(ERRCODE_E_R_I_E_NULL_VALUE_NOT_ALLOWED),
+                errmsg("the function of route %s returned no status", route->key));
 
     columns[3] = Int64GetDatum(actor_current()->user_id);
     nulls[3] = actor_current()->user_id == 0;

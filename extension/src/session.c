@@ -25,10 +25,12 @@ QUERY(session_user_by_name,
       "SELECT id, username, password_hash, roles FROM clinicq.app_user"
       " WHERE username = $1 AND disabled_at IS NULL",
       TEXTOID);
+/* A password that was changed, or a user disabled, since it was checked: no row. */
 QUERY(session_insert,
       "INSERT INTO clinicq.session (token_hash, user_id, client, expires_at)"
-      " VALUES ($1, $2, nullif($3, '')::inet, $4)",
-      BYTEAOID, INT8OID, TEXTOID, TIMESTAMPTZOID);
+      " SELECT $1, id, nullif($3, '')::inet, $4 FROM clinicq.app_user"
+      " WHERE id = $2 AND password_hash = $5 AND disabled_at IS NULL FOR SHARE",
+      BYTEAOID, INT8OID, TEXTOID, TIMESTAMPTZOID, TEXTOID);
 QUERY(session_delete_expired,
       "DELETE FROM clinicq.session WHERE user_id = $1 AND expires_at <= now()", INT8OID);
 QUERY(session_delete, "DELETE FROM clinicq.session WHERE token_hash = $1 AND expires_at > now()",
@@ -75,7 +77,7 @@ bool session_log_in(const char *username, const char *password, Session *session
     MemoryContext caller = CurrentMemoryContext;
     Datum name[1] = {CStringGetTextDatum(username)};
     unsigned char random[SESSION_TOKEN_LENGTH / 2];
-    Datum args[4];
+    Datum args[5];
     bool isnull;
 
     SPI_connect();
@@ -98,7 +100,11 @@ bool session_log_in(const char *username, const char *password, Session *session
     args[1] = Int64GetDatum(row_int64(0, 1));
     args[2] = CStringGetTextDatum(actor_current()->client);
     args[3] = TimestampTzGetDatum(session->expires_at);
-    query_write(&session_insert, args, NULL);
+    args[4] = row_value(0, 3, &isnull);
+    if (query_write(&session_insert, args, NULL) == 0) {
+        SPI_finish();
+        return false;
+    }
     query_write(&session_delete_expired, &args[1], NULL);
     SPI_finish();
     return true;
