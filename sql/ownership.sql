@@ -1,20 +1,20 @@
 -- Last in the install script and in every update script: whose each routine is and who may
 -- execute it. Trigger functions stay with the superuser who installs, so that clinicq_owner
--- cannot replace them.
+-- cannot replace them. An operator is qualified where no exact match in pg_catalog comes first.
 DO $ownership$
 DECLARE
     routine record;
 BEGIN
     FOR routine IN
         SELECT p.oid::pg_catalog.regprocedure AS signature, n.nspname AS schema, p.proname AS name,
-            p.prosecdef AS definer, p.prorettype = 'pg_catalog.trigger'::pg_catalog.regtype AS is_trigger,
+            p.prosecdef AS definer, p.prorettype OPERATOR(pg_catalog.=) 'pg_catalog.trigger'::pg_catalog.regtype AS is_trigger,
             p.prokind AS kind
         FROM pg_catalog.pg_depend d
         JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'clinicq'
         JOIN pg_catalog.pg_proc p ON p.oid = d.objid
         JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-        WHERE d.deptype = 'e' AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
-            AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+        WHERE d.deptype = 'e' AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass
+            AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass
     LOOP
         EXECUTE pg_catalog.format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', routine.signature);
         IF routine.is_trigger THEN
