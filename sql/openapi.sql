@@ -1,5 +1,5 @@
 CREATE FUNCTION clinicq_api.openapi(path text[], query jsonb, body text) RETURNS clinicq_api.reply
-LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $function$
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $function$
     WITH operation AS (
         SELECT r.path, lower(r.method) AS method, jsonb_strip_nulls(jsonb_build_object(
             'summary', r.summary,
