@@ -11,14 +11,15 @@ COMMENT ON COLUMN clinicq.setting.updated_at IS 'When it was last changed.';
 CREATE TABLE clinicq.clinic (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL CHECK (char_length(name) BETWEEN 1 AND 255),
-    timezone text NOT NULL DEFAULT 'UTC' CHECK (timestamptz '2000-01-01 00:00:00+00' AT TIME ZONE timezone IS NOT NULL),
-    day_starts_at time NOT NULL DEFAULT '00:00',
+    timezone text NOT NULL DEFAULT 'UTC' CHECK ((timezone = 'UTC' OR timezone ~ '^[A-Za-z_]+/[A-Za-z0-9_+/-]+$')
+        AND timestamptz '2000-01-01 00:00:00+00' AT TIME ZONE timezone IS NOT NULL),
+    day_starts_at time NOT NULL DEFAULT '00:00' CHECK (day_starts_at < '24:00'),
     created_at timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE clinicq.clinic IS 'A site with queues and a calendar of its own; one exists from the start.';
 COMMENT ON COLUMN clinicq.clinic.id IS 'Key.';
 COMMENT ON COLUMN clinicq.clinic.name IS 'Name of the site.';
-COMMENT ON COLUMN clinicq.clinic.timezone IS 'IANA time zone in which its days are counted.';
+COMMENT ON COLUMN clinicq.clinic.timezone IS 'IANA time zone in which its days are counted, as Asia/Karachi; not an abbreviation.';
 COMMENT ON COLUMN clinicq.clinic.day_starts_at IS 'Local time at which a service day begins; before it, it is still the day before.';
 COMMENT ON COLUMN clinicq.clinic.created_at IS 'When it was added.';
 INSERT INTO clinicq.clinic (name) VALUES ('Clinic');
