@@ -9,7 +9,7 @@
 #   make_queues N [PREFIX]       N new queues; prints their ids with commas between
 #   make_patients N PREFIX       N new patients by psql; prints their numbers
 #   clients OPTION...            the clients against CLINICQ_URL
-#   load_journals NAME...        the journals of these runs into the table load.journal
+#   load_journals RUN...         journals $WORK/journal.RUN.* into the table load.journal
 #   violations                   one line for each invariant: name|number of rows that break it
 
 load_up() {
@@ -65,11 +65,35 @@ clients() { "$CLIENTS" "$@" "$CLINICQ_URL"; }
 
 load_journals() {
     local name
-    superuser -c "CREATE SCHEMA IF NOT EXISTS load" -c "CREATE TABLE IF NOT EXISTS load.journal (
+    superuser -c "SET client_min_messages = warning" -c "CREATE SCHEMA IF NOT EXISTS load" -c "CREATE TABLE IF NOT EXISTS load.journal (
         kind text, registration_number text, name text, visit_id bigint, queue_id bigint, token_number integer)"
     for name in "$@"; do
-        cat "$WORK/$name".[0-9]* 2>/dev/null
+        cat "$WORK/journal.$name".* 2>/dev/null
     done | superuser -c "COPY load.journal FROM STDIN (NULL '')"
 }
 
 violations() { superuser -f "$CLINICQ_TOP/tests/load/invariants.sql"; }
+
+# check_invariants NAME...: loads these journals, one check over all invariants.
+check_invariants() {
+    local what=$1
+    shift
+    load_journals "$@"
+    check "$what: every invariant holds" none_broken
+}
+
+none_broken() {
+    local lines
+    lines=$(violations) || return 1
+    [ "$(wc -l <<<"$lines")" -ge 11 ] && ! grep -v '|0$' <<<"$lines"
+}
+
+# at_least A B and at_most A B, for whole and decimal numbers; say what fails.
+at_least() { compare "$1" '>=' "$2"; }
+at_most() { compare "$1" '<=' "$2"; }
+compare() {
+    awk -v a="$1" -v b="$3" "BEGIN { exit !(a != \"\" && a + 0 $2 b + 0) }" || {
+        say "not $1 $2 $3"
+        return 1
+    }
+}
