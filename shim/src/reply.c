@@ -145,6 +145,13 @@ enum MHD_Result reply_edge(struct request *r, enum edge e) {
                         NULL);
 }
 
+/* The statement itself cannot be parsed: the extension was taken away, or is being made again. An
+ * error within a function has no position in our statement. */
+static bool is_call_missing(const PGresult *error, const char *sqlstate) {
+    return PQresultErrorField(error, PG_DIAG_STATEMENT_POSITION) != NULL && sqlstate != NULL &&
+           (strcmp(sqlstate, "42883") == 0 || strcmp(sqlstate, "3F000") == 0);
+}
+
 static enum MHD_Result reply_error(struct request *r, const PGresult *error) {
     const char *sqlstate = PQresultErrorField(error, PG_DIAG_SQLSTATE);
     const char *message = PQresultErrorField(error, PG_DIAG_MESSAGE_PRIMARY);
@@ -155,6 +162,8 @@ static enum MHD_Result reply_error(struct request *r, const PGresult *error) {
 
     if (message == NULL)
         message = "no message";
+    if (is_call_missing(error, sqlstate))
+        return reply_edge(r, EDGE_NOT_READY);
     if (known == NULL || known->status >= 500)
         log_request(known == NULL ? LOG_ERROR : LOG_WARNING, r->id, "database error %s: %.500s",
                     sqlstate != NULL ? sqlstate : "-", message);
