@@ -7,9 +7,10 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 
-#define IDLE_LIMIT  MS(60000)
-#define SEND_LIMIT  MS(60000)
-#define DRAIN_LIMIT MS(1000)
+#define IDLE_LIMIT    MS(60000)
+#define SEND_LIMIT    MS(60000)
+#define DRAIN_LIMIT   MS(1000)
+#define REFUSED_LIMIT MS(500)
 
 #define TIMED_PHASES CLIENT_WAITING
 
@@ -29,6 +30,7 @@ void clients_open(const struct config *c) {
     clients.limits[CLIENT_RECEIVING] = MS(c->receive_timeout_ms);
     clients.limits[CLIENT_SENDING] = SEND_LIMIT;
     clients.limits[CLIENT_IDLE] = IDLE_LIMIT;
+    clients.limits[CLIENT_REFUSED] = REFUSED_LIMIT;
 }
 
 static void set_phase(struct client *client, enum client_phase phase) {
@@ -85,6 +87,11 @@ void client_phase(struct client *client, enum client_phase phase) {
     set_phase(client, phase);
     if (phase == CLIENT_IDLE && clients.draining)
         drain(client);
+}
+
+void client_refuse(struct client *client) {
+    shutdown(client->fd, SHUT_RD);
+    client_phase(client, CLIENT_REFUSED);
 }
 
 unsigned client_count(void) {

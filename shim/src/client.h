@@ -15,6 +15,7 @@ enum client_phase {
     CLIENT_RECEIVING, /* headers or body on their way */
     CLIENT_SENDING,   /* the reply is on its way */
     CLIENT_IDLE,      /* between two requests */
+    CLIENT_REFUSED,   /* no more is read of it */
     CLIENT_WAITING,   /* for the database, which has a limit of its own */
 };
 
@@ -35,6 +36,8 @@ void clients_open(const struct config *c);
 struct client *client_new(int fd, const struct sockaddr *address);
 void client_free(struct client *client);
 void client_phase(struct client *client, enum client_phase phase);
+/* Reads no more of it, and gives it a moment to take a reply. */
+void client_refuse(struct client *client);
 unsigned client_count(void);
 uint64_t client_accepted(void);
 /* Shuts connections that have outlived their phase. */

@@ -120,7 +120,7 @@ static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connectio
     (void) arg;
     /* libmicrohttpd 0.9.75 runs out of memory over the arguments and never sends its 431 */
     if (r->memory > REQUEST_MEMORY_MAX)
-        shutdown(client->fd, SHUT_RD);
+        client_refuse(client);
     return r;
 }
 
