@@ -32,7 +32,7 @@ SELECT is_empty($$
 $$, 'every SECURITY DEFINER routine belongs to clinicq_owner');
 SELECT is_empty($$
     SELECT signature, proconfig FROM tap.routine
-    WHERE prosecdef AND proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp']
+    WHERE prosecdef AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (proconfig), false)
 $$, 'every SECURITY DEFINER routine has search_path = pg_catalog, pg_temp');
 SELECT is_empty($$
     SELECT signature, proowner::regrole FROM tap.routine

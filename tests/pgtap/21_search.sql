@@ -81,9 +81,9 @@ SELECT is(tap.search(NULL)->>'sqlstate', 'QC400', 'none too');
 -- A filled table. Where the search reads the index, it fetches few rows.
 ALTER TABLE clinicq.patient DISABLE TRIGGER clinicq_audit;
 INSERT INTO clinicq.patient (registration_number, name, phone)
-    SELECT to_char(n, 'FM00-00-0000'), initcap(translate(md5(n::text), '0123456789', 'ghijklmnop')) || ' ' || initcap(translate(md5((n % 5000)::text), '0123456789', 'qrstuvwxyz')),
+    SELECT to_char(n, 'FM00-00-0000'), initcap(left(translate(md5(n::text), '0123456789', 'ghijklmnop'), 14)) || ' ' || initcap(left(translate(md5((n % 5000)::text), '0123456789', 'qrstuvwxyz'), 8)),
         '08' || to_char(n::bigint * 7919 % 1000000007, 'FM000000000')
-    FROM generate_series(20000000, 20030000) AS n;
+    FROM generate_series(20000000, 20050000) AS n;
 ALTER TABLE clinicq.patient ENABLE TRIGGER clinicq_audit;
 ANALYZE clinicq.patient;
 SELECT name AS someone, split_part(name, ' ', 2) AS second, phone AS telephone, registration_number AS number
@@ -91,12 +91,12 @@ FROM clinicq.patient WHERE registration_number = '20-01-2345' \gset
 
 BEGIN;
 CREATE FUNCTION tap.scans(index text) RETURNS bigint LANGUAGE sql AS $$ SELECT pg_stat_get_xact_numscans(('clinicq.' || $1)::regclass) $$;
-SELECT tap.find(substr(:'someone', 5, 12)) AS found, tap.find(substr(:'telephone', 3, 7)) AS found_phone, tap.find('20012345') AS found_number,
+SELECT tap.find(substr(:'someone', 3, 7)) AS found, tap.find(substr(:'telephone', 3, 7)) AS found_phone, tap.find('20012345') AS found_number,
     tap.find(substr(:'someone', 1, 8)) AS found_start \gset
-SELECT is(:'found'::text, :'number'::text, 'a part of a name in 30,000 patients');
+SELECT matches(:'found'::text, :'number'::text, 'a part of a name in 50,000 patients');
 SELECT matches(:'found_phone'::text, :'number'::text, 'a part of a telephone');
 SELECT is(:'found_number'::text, :'number'::text, 'a number');
-SELECT is(:'found_start'::text, :'number'::text, 'the start of a name');
+SELECT matches(:'found_start'::text, :'number'::text, 'the start of a name');
 SELECT cmp_ok(tap.scans('patient_search'), '>=', 4::bigint, 'each search goes through the trigram index');
 SELECT cmp_ok(tap.scans('patient_number_digits'), '>=', 2::bigint, 'the exact number, where the query can be one, through its own index');
 SELECT cmp_ok(tap.scans('patient_phone'), '>=', 4::bigint, 'the exact telephone too');

@@ -42,7 +42,9 @@ COMMIT;
 -- Another session sees it from its next statement on.
 CREATE EXTENSION dblink SCHEMA tap;
 \getenv password PGPASSWORD
-SELECT dblink_connect('other', format('dbname=%s password=%s', current_database(), :'password')) \g /dev/null
+\getenv host PGHOST
+\getenv port PGPORT
+SELECT dblink_connect('other', format('host=%s port=%s dbname=%s password=%s', :'host', :'port', current_database(), :'password')) \g /dev/null
 CREATE FUNCTION tap.other() RETURNS text LANGUAGE sql AS $$
     SELECT v FROM dblink('other', 'SELECT clinicq.setting(''display_names'')') AS t (v text)
 $$;

@@ -82,7 +82,9 @@ RESET SESSION AUTHORIZATION;
 
 CREATE EXTENSION dblink SCHEMA tap;
 \getenv password PGPASSWORD
-SELECT dblink_connect('other', format('dbname=%s password=%s', current_database(), :'password')) \g /dev/null
+\getenv host PGHOST
+\getenv port PGPORT
+SELECT dblink_connect('other', format('host=%s port=%s dbname=%s password=%s', :'host', :'port', current_database(), :'password')) \g /dev/null
 SELECT dblink_exec('other', 'BEGIN') \g /dev/null
 SELECT is(me, '200', 'a request in a transaction') FROM dblink('other', format('SELECT tap.me(%L)', :'ada')) AS t (me text);
 SELECT throws_ok($$ SELECT dblink_exec('other', 'PREPARE TRANSACTION ''request''') $$, '55000', 'a transaction that serves a request cannot be prepared',
