@@ -20,6 +20,20 @@ QUERY(serial_of_prefix,
       "INSERT INTO clinicq.registration_counter AS c (prefix, last_serial) VALUES ($1, 1)"
       " ON CONFLICT (prefix) DO UPDATE SET last_serial = c.last_serial + 1 RETURNING last_serial",
       TEXTOID);
+QUERY(number_taken,
+      "SELECT FROM clinicq.patient"
+      " WHERE replace(registration_number, '-', '') = replace($1, '-', '')",
+      TEXTOID);
+/* To the last of the taken numbers in a row; $2 the digits before the serial, $3 the serial's. */
+QUERY(serial_pass_taken,
+      "WITH taken AS (SELECT CASE WHEN digits ~ '^[0-9]+$' THEN digits::bigint END AS serial"
+      "  FROM clinicq.patient, substr(replace(registration_number, '-', ''), length($2) + 1) digits"
+      "  WHERE starts_with(replace(registration_number, '-', ''), $2)"
+      "   AND length(digits) BETWEEN $3 AND $3 + 1)"
+      "UPDATE clinicq.registration_counter SET last_serial ="
+      " (SELECT min(t.serial) FROM taken t WHERE t.serial >= last_serial"
+      "   AND NOT EXISTS (SELECT FROM taken u WHERE u.serial = t.serial + 1)) WHERE prefix = $1",
+      TEXTOID, TEXTOID, INT4OID);
 
 static int count_digits(const char *format) {
     int count = 0;
@@ -101,19 +115,33 @@ static char *fill_placeholders(const char *format, const char *category) {
     return filled.data;
 }
 
-char *registration_next(const char *category) {
-    const char *format = setting_text(SETTING_REGISTRATION_NUMBER_FORMAT);
-    char *pattern;
-    Datum prefix;
+static bool is_taken(const char *number) {
+    Datum args[1] = {CStringGetTextDatum(number)};
 
-    if (strchr(format, '{') == NULL) {
-        query_write(&serial_of_sequence, NULL, NULL);
-        return fill_serial(format, row_int64(0, 1));
+    return query_write(&number_taken, args, NULL) > 0;
+}
+
+/* A number may be taken already where another format has given it. */
+char *registration_next(const char *category) {
+    char *format = pstrdup(setting_text(SETTING_REGISTRATION_NUMBER_FORMAT));
+    bool has_prefix = strchr(format, '{') != NULL;
+    char *pattern = has_prefix ? fill_placeholders(format, category) : format;
+    char *prefix = pnstrdup(pattern, strcspn(pattern, "#"));
+    Datum args[3] = {CStringGetTextDatum(prefix)};
+
+    for (;;) {
+        char *number;
+
+        query_write(has_prefix ? &serial_of_prefix : &serial_of_sequence, args, NULL);
+        number = fill_serial(pattern, row_int64(0, 1));
+        if (!is_taken(number))
+            return number;
+        if (has_prefix) {
+            args[1] = CStringGetTextDatum(registration_digits(prefix));
+            args[2] = Int32GetDatum(count_digits(pattern));
+            query_write(&serial_pass_taken, args, NULL);
+        }
     }
-    pattern = fill_placeholders(format, category);
-    prefix = PointerGetDatum(cstring_to_text_with_len(pattern, (int) strcspn(pattern, "#")));
-    query_write(&serial_of_prefix, &prefix, NULL);
-    return fill_serial(pattern, row_int64(0, 1));
 }
 
 bool registration_is_category(const char *category) {
