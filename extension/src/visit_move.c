@@ -67,11 +67,14 @@ QUERY(recall_state,
       " FROM clinicq.visit v JOIN clinicq.patient p ON p.id = v.patient_id"
       " JOIN clinicq.queue q ON q.id = v.queue_id WHERE v.id = $1 FOR KEY SHARE OF p, q",
       INT8OID);
-QUERY(room_state,
-      "SELECT r.name, EXISTS (SELECT FROM clinicq.visit o WHERE o.room_id = r.id"
-      "  AND o.service_day = v.service_day AND o.status IN ('START', 'IN_ROOM'))"
-      " FROM clinicq.room r, clinicq.visit v JOIN clinicq.queue q ON q.id = v.queue_id"
-      " WHERE v.id = $1 AND r.id = $2 AND r.clinic_id = q.clinic_id",
+QUERY(room_lock,
+      "SELECT r.name FROM clinicq.room r JOIN clinicq.queue q ON q.clinic_id = r.clinic_id"
+      " JOIN clinicq.visit v ON v.queue_id = q.id WHERE v.id = $1 AND r.id = $2"
+      " FOR NO KEY UPDATE OF r",
+      INT8OID, INT8OID);
+QUERY(room_taken,
+      "SELECT FROM clinicq.visit v JOIN clinicq.visit o ON o.service_day = v.service_day"
+      " WHERE v.id = $1 AND o.room_id = $2 AND o.status IN ('START', 'IN_ROOM')",
       INT8OID, INT8OID);
 
 uint32 move_roles(Move move) {
@@ -123,16 +126,18 @@ bool move_check(Move move, int64 visit_id) {
     return false;
 }
 
-/* A room must be of the queue's clinic and empty. The unique index decides if two try at once. */
+/* A room must be of the queue's clinic and empty. Locked, so that of two who call to it one waits.
+ */
 static void check_room(int64 visit_id, int64 room_id) {
     Datum args[2] = {Int64GetDatum(visit_id), Int64GetDatum(room_id)};
-    bool isnull;
+    char *name;
 
-    if (query_write(&room_state, args, NULL) == 0)
+    if (query_write(&room_lock, args, NULL) == 0)
         error_not_found("room", psprintf(INT64_FORMAT, room_id));
-    if (DatumGetBool(row_value(0, 2, &isnull)))
+    name = row_text(0, 1);
+    if (query_write(&room_taken, args, NULL) > 0)
         ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
-                errmsg("room %s holds a patient already", row_text(0, 1)),
+                errmsg("room %s holds a patient already", name),
                 errhint("Finish that visit first, or choose another room."));
 }
 
