@@ -5,6 +5,7 @@
 #include "error.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "query.h"
 #include "utils/acl.h"
@@ -53,7 +54,9 @@ void actor_begin_http(const char *request_id, const char *client) {
     memset(&current, 0, sizeof current);
     current.http = true;
     strlcpy(current.name, "anonymous", sizeof current.name);
-    strlcpy(current.request_id, request_id ? request_id : "", sizeof current.request_id);
+    if (request_id != NULL) /* cut between characters, so that the audit log stays text */
+        strlcpy(current.request_id, request_id,
+                pg_mbcliplen(request_id, strlen(request_id), sizeof current.request_id - 1) + 1);
     strlcpy(current.client, client ? client : "", sizeof current.client);
     in_request = true;
 }

@@ -30,7 +30,7 @@ typedef struct Actor {
     int64 user_id;   /* clinicq.app_user.id; 0 in psql and before log-in */
     char name[151];  /* user name (ASCII), or database role */
     uint32 roles;    /* only over HTTP; use actor_roles() */
-    char client[46]; /* address, "" if unknown */
+    char client[52]; /* address, "" if unknown */
     char request_id[65];
 } Actor;
 

@@ -19,7 +19,12 @@ static Fields *fields_new(Jsonb *object) {
 }
 
 Fields *fields_of_query(FunctionCallInfo fcinfo) {
-    return fields_new(PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1));
+    Jsonb *query = PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1);
+
+    if (query != NULL && !JB_ROOT_IS_OBJECT(query))
+        ereport(ERROR, errcode(ERRCODE_CQ_BAD_REQUEST),
+                errmsg("the query parameters must be a JSON object"));
+    return fields_new(query);
 }
 
 Fields *fields_of_body(FunctionCallInfo fcinfo) {

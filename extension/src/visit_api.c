@@ -70,7 +70,7 @@ static Datum read_statuses(char *list) {
             *comma++ = '\0';
         status = trim_blanks(list);
         for (char *at = status; *at; at++)
-            *at = (char) toupper((unsigned char) *at);
+            *at = (char) pg_ascii_toupper((unsigned char) *at);
         statuses = accumArrayResult(statuses, CStringGetTextDatum(status), false, TEXTOID,
                                     CurrentMemoryContext);
         list = comma;
