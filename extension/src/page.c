@@ -6,6 +6,8 @@
 #include "json.h"
 #include "reply.h"
 
+#define LINK_MAX 1000 /* the shim sends no longer header */
+
 void page_read(ListPage *page, Fields *query, const char *path, int default_size, int max_size) {
     char *number = query_text(query, "page");
     char *size = query_text(query, "page_size");
@@ -97,6 +99,7 @@ Datum page_reply(const ListPage *page, StringInfo rows, const char *last_key) {
     StringInfoData headers;
     char *next = NULL;
     char *previous = NULL;
+    char *link = NULL;
 
     if (page->cursor != NULL)
         next = last_key ? page_url(page, 0, last_key) : NULL;
@@ -116,12 +119,14 @@ Datum page_reply(const ListPage *page, StringInfo rows, const char *last_key) {
     json_key(&json, "results");
     appendBinaryStringInfo(&json, rows->data, rows->len);
     appendStringInfoChar(&json, '}');
-    if (last_key == NULL)
+    if (last_key != NULL)
+        link = psprintf("<%s>; rel=\"next\"", page_url(page, 0, last_key));
+    if (link == NULL || strlen(link) > LINK_MAX)
         return reply(200, &json, NULL);
 
     initStringInfo(&headers);
     appendStringInfoChar(&headers, '{');
-    json_text(&headers, "Link", psprintf("<%s>; rel=\"next\"", page_url(page, 0, last_key)));
+    json_text(&headers, "Link", link);
     appendStringInfoChar(&headers, '}');
     return reply(200, &json, &headers);
 }

@@ -1,0 +1,127 @@
+# Proves, for every route that reads fields and every field of it: missing, null, of a wrong type, blank,
+# too long, with control characters, out of range: 400 that names just this field, and nothing written.
+# What is text stays text, whatever it looks like.
+use v5.36;
+use utf8;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use ClinicQ;
+use Test::More;
+
+my ($true, $false) = (JSON::PP::true, JSON::PP::false);
+my $queue = new_queue();
+my $visit = new_visit($queue);
+my $number = $visit->{patient};
+my $user = new_user('assistant');
+sub username () { return new_name('u') =~ tr/ /./r }
+
+# What is wrong for a field of a kind, beyond being of another type.
+my @controls = map { "a${_}b" } "\x01", "\x08", "\n", "\t", "\r", "\x1B", "\x7F", "\x{80}", "\x{85}", "\x{9B}", "\x{2028}", "\x{2029}";
+my @blanks = ('', ' ', "\t\r\n ", "\x{3000}", "\x{A0}\x{2003}");
+my @types = ($true, $false, [], {}, ['x'], { a => 1 }, [undef]);
+my @not_ids = (@types, '', ' ', 'x', '1x', '0x1', '1.0', '1.5', 1.5, -0.5, '1e3', '9223372036854775808', '-9223372036854775809', '9' x 40, '١', '１', "1'--", "1\x{A0}2", 'null', 'NaN',
+    '1,2', '+ 1', '--1', '-', '+', 999_999_999, 0, -1, '9223372036854775807');
+my %kind = (
+    name => { min => 1, bad => [@types, @blanks, @controls, 'x' x 256, '😀' x 256, "e\x{301}" x 128] },
+    queue_name => { min => 1, bad => [@types, @blanks, @controls, 'x' x 101, '😀' x 101] },
+    phone => { null => 1, bad => [@types, @controls, '1' x 21, '😀' x 21, 123456789012345678901] },
+    choice => { bad => [@types, @blanks, @controls, 'x', 'male', ' MALE', "MALE\n", 'MALE,FEMALE', '1', 1, 0, '06', '00', '001', '0１', "'; DROP TABLE clinicq.patient; --"] },
+    prefix => { bad => [@types, ' ', 'a', 'ABCDE', 'A B', 'É', '-', "A\n", '１'] },
+    id => { bad => \@not_ids },
+    number => { bad => [@types, @blanks, 'x', '99-99-998', 99, 1.5, "$number\n1", "' OR 1=1 --", '%', '_' x 9, '😀', 'x' x 3000] },
+    username => { bad => [@types, @blanks, 'a b', 'é', "a\nb", 'x' x 151, "a'b", 'a/b', '😀', 'a"b', '<a>'] },
+    password => { bad => [@types, '', 'short', 'x' x 11, 'x' x 129, '😀' x 129, 1234567] },
+    credential => { bad => [@types, ''] },
+    roles => { bad => [$true, 'doctor', 5, {}, ['x'], [1], [['doctor']], [undef], ['doctor', 'DOCTOR'], { doctor => $true }, ''] },
+    flag => { bad => ['true', 'false', 0, 1, '', [], {}, 'x'] },
+);
+my $patient = { name => sub { new_name() }, phone => sub { '1' }, gender => sub { 'MALE' }, category => sub { '01' } };
+my $patient_kinds = [[name => 'name', 1], [phone => 'phone', 0], [gender => 'choice', 0], [category => 'choice', 0]];
+my $patient_change = [map { [@$_[0, 1], 0] } @$patient_kinds];
+
+# method, path, role, what is right, [field, kind, required]
+my @routes = (
+    [POST => '/api/patients/', 'assistant', $patient, $patient_kinds],
+    [PUT => "/api/patients/$number/", 'assistant', $patient, $patient_kinds],
+    [PATCH => "/api/patients/$number/", 'assistant', {}, $patient_change],
+    [POST => '/api/visits/', 'assistant', { patient => sub { $number }, queue => sub { $queue } }, [[patient => 'number', 1], [queue => 'id', 1]]],
+    [PATCH => "/api/visits/$visit->{id}/", 'assistant', {}, [[queue => 'id', 0]]],
+    [POST => '/api/queues/', 'admin', { name => sub { new_name() } }, [[name => 'queue_name', 1], [token_prefix => 'prefix', 0]]],
+    [PATCH => "/api/queues/$queue/", 'admin', {}, [[name => 'queue_name', 0], [token_prefix => 'prefix', 0]]],
+    [POST => '/api/users/', 'admin', { username => \&username }, [[username => 'username', 1], [password => 'password', 0, 'null'], [roles => 'roles', 0]]],
+    [PATCH => "/api/users/$user->{id}/", 'admin', {}, [[roles => 'roles', 0], [disabled => 'flag', 0]]],
+    [POST => "/api/users/$user->{id}/password/", 'admin', {}, [[password => 'password', 1]]],
+    [POST => '/api/auth/login/', undef, { username => sub { 'doctor' }, password => sub { 'x' } }, [[username => 'credential', 1], [password => 'credential', 1]]],
+);
+is_deeply([sort map { "$_->[0] " . $_->[1] =~ s{/\d\d-\d\d-\d+/}{/{registration_number}/}r =~ s{/\d+/}{/{id}/}r } @routes],
+    [sort map { "$_->{method} $_->{path}" } grep { $_->{body} eq 'fields' } ROUTES], 'every route that reads fields is here');
+
+sub shown ($value) {
+    my $text = JSON::PP->new->allow_nonref->ascii->encode($value);
+    return length $text > 40 ? substr($text, 0, 40) . '...' : $text;
+}
+for my $route (@routes) {
+    my ($method, $path, $role, $right, $fields) = @$route;
+    my @as = $role ? (as => $role) : ();
+    my $before = snapshot();
+    for my $field (@$fields) {
+        my ($name, $kind, $required, $null) = @$field;
+        my %body = map { $_ => $right->{$_}->() } keys %$right;
+        my @bad = @{ $kind{$kind}{bad} };
+        push @bad, undef unless $kind{$kind}{null} || $null;
+        my @wrong;
+        for my $value (@bad) {
+            my $reply = call($method => $path, @as, json => { %body, $name => $value });
+            my $why = faults_in($reply, 400, [$name]);
+            push @wrong, shown($value) . ": $why: " . substr $reply->{content}, 0, 200 if defined $why;
+        }
+        ok(!@wrong, "$method $path, $name: " . @bad . ' bad values, each 400 that names it') or diag(join "\n", @wrong);
+        if ($required) {
+            delete $body{$name};
+            refused(call($method => $path, @as, json => \%body), 400, [$name], "... missing");
+        }
+        # What JSON itself cannot hold is malformed, in whatever field.
+        for my $raw ('a\u0000b', '\ud800', '\udc00', '\ud83dx', '\ud83d\ud83d', '\x', "a\x01", "\xC0\x80", "\xED\xA0\x80", "\xF5\x80\x80\x80", "\x80") {
+            my $reply = call($method => $path, @as, body => '{"' . $name . '":"' . $raw . '"}');
+            my $why = faults_in($reply, 400, 'detail');
+            ok(!defined $why, '... ' . $raw =~ s/([^ -~])/sprintf '<%02X>', ord $1/ger . ' is malformed') or diag("$why: $reply->{content}");
+        }
+        # The same by form: all is text there.
+        for my $value ("a\x01b", "\xFF", '%00') {
+            my $encoded = $value eq '%00' ? $value : join '', map { sprintf '%%%02X', ord } split //, $value;
+            my $reply = call($method => $path, @as, body => "$name=$encoded", type => 'application/x-www-form-urlencoded');
+            cmp_ok($reply->{status}, '==', 400, "... as a form, $encoded: 400") or diag($reply->{content});
+        }
+    }
+    # All wrong at once: all named.
+    my %all = map { $_->[0] => $_->[1] eq 'flag' ? 'x' : $true } @$fields;
+    refused(call($method => $path, @as, json => \%all), 400, [keys %all], "$method $path: all wrong, all named");
+    unchanged($before, "$method $path");
+}
+
+# Accepted as what they are: any text that is no control character.
+my @texts = ('😀', "👩\x{200D}👩\x{200D}👧", "Z\x{0351}\x{0334}a\x{0300}lgo", "\x{202E}evil\x{202C}", "\x{200B}x", "\x{AD}x", "\x{FEFF}x", "x\x{FFFE}y", "\x{E000}", "\x{378}x", "\x{1FFFF}x",
+    "\x{10FFFF}", "\x{2066}x\x{2069}", "\x{E0001}x", "'; DROP TABLE clinicq.patient; --", "' OR '1'='1", '$$; SELECT 1; $$', '\\', '\\\\', '"', '%s%n%x', '{"a":1}', '${jndi:ldap://x}',
+    '../../etc/passwd', '%00', '\0', 'a&b=c', '<img src=x onerror=alert(1)>', "x" . "\x{301}" x 100, '1e999', 'true', '-', '٠١٢');
+for my $text (@texts) {
+    my $name = "$text " . new_name('n');
+    my $reply = call(POST => '/api/patients/', as => 'assistant', json => { name => $name });
+    ok($reply->{status} == 201 && $reply->{json}{name} eq $name, 'a name with ' . shown($text)) or diag("$reply->{status} $reply->{content}");
+    my $again = call(GET => "/api/patients/$reply->{json}{registration_number}/", as => 'doctor');
+    is($again->{json}{name}, $name, '... is read as it was written');
+    my $found = call(GET => '/api/patients/search/?q=' . join('', map { sprintf '%%%02X', ord } split //, encode_utf8($name)), as => 'doctor');
+    is($found->{json}{results}[0]{name} // '', $name, '... and found');
+}
+for my $word ('Queue') {
+    my $name = "😀 '; DROP -- " . new_name($word);
+    is(call(POST => '/api/queues/', as => 'admin', json => { name => $name })->{json}{name}, $name, 'a queue with such a name');
+}
+is(db("SELECT count(*) FROM pg_tables WHERE schemaname = 'clinicq' AND tablename IN ('patient', 'visit', 'queue', 'app_user')"), 4, 'all tables are still there');
+
+# Right values at their ends.
+answers(call(POST => '/api/patients/', as => 'assistant', json => { name => '😀' x 255, phone => '😀' x 20 }), 201, '255 and 20 characters, not bytes');
+answers(call(POST => '/api/patients/', as => 'assistant', json => { name => ' ' x 500 . 'N' . ' ' x 500 }), 201, 'blanks at the ends do not count');
+answers(call(POST => '/api/queues/', as => 'admin', json => { name => substr(new_name('q') . 'x' x 100, 0, 100), token_prefix => '09AZ' }), 201, 'a queue name of 100');
+answers(call(POST => '/api/visits/', as => 'assistant', json => { patient => $number, queue => "\t$queue\n" }), 200, 'a number as text with blanks');
+
+done_testing;
