@@ -19,7 +19,7 @@ static const struct edge_problem edges[] = {
     [EDGE_INTERNAL] = {500, "internal", "Internal error",
                        "The server made a mistake; the request id tells an administrator which."},
     [EDGE_NOT_READY] = {503, "not-ready", "Not ready",
-                        "The service is starting; try again in a moment."},
+                        "The database is not ready for requests; try again in a moment."},
     [EDGE_QUEUE_FULL] = {503, "overloaded", "Overloaded",
                          "Too many requests are waiting; nothing was done, try again in a moment."},
     [EDGE_BUSY] =

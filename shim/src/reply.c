@@ -152,6 +152,13 @@ static bool is_call_missing(const PGresult *error, const char *sqlstate) {
            (strcmp(sqlstate, "42883") == 0 || strcmp(sqlstate, "3F000") == 0);
 }
 
+/* The extension is away, or being made again: our own statement found no function to call. An error
+ * from within a function has a context. */
+static bool no_extension(const PGresult *error, const char *sqlstate) {
+    return PQresultErrorField(error, PG_DIAG_CONTEXT) == NULL &&
+           (strcmp(sqlstate, "3F000") == 0 || strcmp(sqlstate, "42883") == 0);
+}
+
 static enum MHD_Result reply_error(struct request *r, const PGresult *error) {
     const char *sqlstate = PQresultErrorField(error, PG_DIAG_SQLSTATE);
     const char *message = PQresultErrorField(error, PG_DIAG_MESSAGE_PRIMARY);
@@ -167,6 +174,8 @@ static enum MHD_Result reply_error(struct request *r, const PGresult *error) {
     if (known == NULL || known->status >= 500)
         log_request(known == NULL ? LOG_ERROR : LOG_WARNING, r->id, "database error %s: %.500s",
                     sqlstate != NULL ? sqlstate : "-", message);
+    if (known == NULL && sqlstate != NULL && no_extension(error, sqlstate))
+        return reply_edge(r, EDGE_NOT_READY);
     if (known == NULL)
         return reply_edge(r, EDGE_INTERNAL);
     p.status = known->status;
