@@ -541,6 +541,7 @@ int main(int argc, char **argv) {
         fail("mmap");
     signal(SIGTERM, on_signal);
     signal(SIGINT, on_signal);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
     srandom((unsigned) getpid());
     begun = now_us();
     kill_at = begun + set.kill_ms * 1000ULL;
