@@ -149,7 +149,7 @@ sub wire ($bytes, $seconds = 5, $port = url_port()) {
 # --- the database
 
 sub psql ($dsn, $sql) {
-    open my $out, '-|:encoding(UTF-8)', 'psql', $dsn, qw(-X -A -t -q -v ON_ERROR_STOP=1 -F), "\t", '-c', encode_utf8($sql)
+    open my $out, '-|:encoding(utf8)', 'psql', $dsn, qw(-X -A -t -q -v ON_ERROR_STOP=1 -F), "\t", '-c', encode_utf8($sql)
         or die "psql: $!\n";
     my @lines = <$out>;
     close $out or die "psql failed: $sql\n";
@@ -239,7 +239,7 @@ sub wait_for ($seconds, $condition) {
     my $end = time + $seconds;
     until ($condition->()) {
         return 0 if time > $end;
-        sleep 0.02;
+        sleep 0.01;
     }
     return 1;
 }
