@@ -15,6 +15,17 @@ GRANT USAGE ON SCHEMA clinicq TO clinicq_admin, clinicq_doctor, clinicq_assistan
 GRANT USAGE ON SCHEMA clinicq_audit TO clinicq_auditor;
 GRANT USAGE ON SCHEMA clinicq_api TO clinicq_shim;
 
+-- An index names the operator class of pg_trgm, which may stand in a schema that is closed to others.
+DO $trgm$
+DECLARE
+    trgm pg_catalog.regnamespace := (SELECT e.extnamespace FROM pg_catalog.pg_extension e WHERE e.extname = 'pg_trgm');
+BEGIN
+    IF NOT pg_catalog.has_schema_privilege('clinicq_owner', trgm, 'USAGE') THEN
+        EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA %s TO clinicq_owner', trgm);
+    END IF;
+END
+$trgm$;
+
 CREATE TYPE clinicq_api.reply AS (status integer, body json, headers json);
 COMMENT ON TYPE clinicq_api.reply IS
     'What a routed function answers: HTTP status; body, NULL for none; headers as {"Name": "value"}, NULL for none.';
