@@ -1,0 +1,18 @@
+-- A clinic that has been at work: every table has rows, and a DBA has added a route, a role and a setting.
+SELECT clinicq.create_user('ada', '{admin}', 'correct horse 1'), clinicq.create_user('ben', '{doctor}');
+SELECT clinicq.log_in('ada', 'correct horse 1');
+SELECT clinicq.set_setting('registration_number_format', '{MM}{YY}-{CT}-####'), clinicq.register_patient('Prefix', category => '03');
+SELECT clinicq.set_setting('registration_number_format', '##-##-###');
+SELECT clinicq.register_patient('Patient ' || n, '0803' || n, 'FEMALE') FROM generate_series(1, 200) AS n;
+SELECT clinicq.create_queue('Queue ' || n, 'Q' || n) FROM generate_series(1, 3) AS n;
+SELECT clinicq.create_room('Room ' || n) FROM generate_series(1, 2) AS n;
+SELECT clinicq.open_visit(to_char(n, '"01-00-"FM000'), n % 3 + 1) FROM generate_series(1, 100) AS n;
+SELECT clinicq.start_visit(1, 1), clinicq.enter_room(1), clinicq.finish_visit(1), clinicq.start_visit(2, 2), clinicq.mark_no_show(2);
+SELECT clinicq.transfer_visit(4, 3), clinicq.cancel_visit(5), clinicq.start_visit(6);
+SELECT clinicq.remove_patient('01-00-150');
+INSERT INTO clinicq.audit_event (at, transaction_id, actor_name, roles, door, action, entity)
+    VALUES ('2001-02-03', '7', 'somebody', '{}', 'psql', 'UPDATE', 'patient');
+CREATE SCHEMA own;
+CREATE FUNCTION own.echo(path text[], query jsonb, body text) RETURNS text LANGUAGE sql AS $$ SELECT body $$;
+INSERT INTO clinicq.route (method, path, function, class, who, summary) VALUES ('GET', '/api/own/', 'own.echo', 'read', '{any}', 'Own.');
+INSERT INTO clinicq.problem (sqlstate, status, type, title, reveal) VALUES ('OW001', 409, 'own', 'Own', true);
