@@ -24,6 +24,19 @@ BEGIN
                     'BYPASSRLS and an unexpected LOGIN from it, and try again.';
         END IF;
     END LOOP;
+
+    -- Made in advance by somebody who may create roles, with himself as a member, it would give
+    -- him every table; after a restore of the cluster's roles it is as it should be. Once ClinicQ
+    -- stands in a database of the cluster the role owns something.
+    IF EXISTS (SELECT FROM pg_catalog.pg_auth_members
+               WHERE roleid OPERATOR(pg_catalog.=) 'clinicq_owner'::pg_catalog.regrole::pg_catalog.oid)
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_shdepend
+                        WHERE refobjid OPERATOR(pg_catalog.=) 'clinicq_owner'::pg_catalog.regrole::pg_catalog.oid
+                            AND deptype OPERATOR(pg_catalog.=) 'o'::pg_catalog."char")
+    THEN
+        RAISE WARNING 'role clinicq_owner was there already and has members'
+            USING HINT = 'Right after a restore. Otherwise find out who made it, and revoke it from them.';
+    END IF;
 END
 $roles$;
 

@@ -10,6 +10,7 @@
 #include "registration.h"
 #include "setting.h"
 #include "utils/timestamp.h"
+#include "visit.h"
 
 PG_FUNCTION_INFO_V1(clinicq_register_patient);
 PG_FUNCTION_INFO_V1(clinicq_update_patient);
@@ -131,6 +132,7 @@ void patient_remove(const char *number) {
     if (query_write(&patient_lock_whole, args, NULL) == 0)
         error_not_found("patient", number);
     args[0] = Int64GetDatum(row_int64(0, 1));
+    visit_close_earlier_of_patient(DatumGetInt64(args[0]));
     if (query_write(&patient_open_visit, args, NULL) > 0)
         ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
                 errmsg("the patient has an open visit in queue %s", row_text(0, 1)),

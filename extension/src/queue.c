@@ -5,6 +5,7 @@
 #include "error.h"
 #include "fmgr.h"
 #include "query.h"
+#include "visit.h"
 
 PG_FUNCTION_INFO_V1(clinicq_create_queue);
 PG_FUNCTION_INFO_V1(clinicq_rename_queue);
@@ -74,6 +75,7 @@ void queue_close(int64 queue_id) {
 
     if (query_write(&queue_lock_whole, args, NULL) == 0)
         error_not_found("open queue", id_text(queue_id));
+    visit_close_earlier_of_queue(queue_id);
     query_write(&queue_open_visits, args, NULL);
     if (row_int64(0, 1) > 0)
         ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),

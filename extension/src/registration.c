@@ -15,6 +15,7 @@ PG_FUNCTION_INFO_V1(clinicq_next_registration_number);
 /* Numbers are strings of up to 15 characters to every client. */
 #define NUMBER_MAX 15
 
+QUERY(serial_next, "SELECT last_value + is_called::int FROM clinicq.registration_number_seq");
 QUERY(serial_of_sequence, "SELECT nextval('clinicq.registration_number_seq')");
 QUERY(serial_of_prefix,
       "INSERT INTO clinicq.registration_counter AS c (prefix, last_serial) VALUES ($1, 1)"
@@ -41,6 +42,17 @@ static int count_digits(const char *format) {
     for (; *format; format++)
         count += *format == '#';
     return count;
+}
+
+/* Whether the sequence's next serial fits into a format without placeholders. */
+static bool has_room(const char *format) {
+    int64 next;
+
+    SPI_connect();
+    query_write(&serial_next, NULL, NULL);
+    next = row_int64(0, 1);
+    SPI_finish();
+    return (int) strlen(psprintf(INT64_FORMAT, next)) <= count_digits(format) + 1;
 }
 
 const char *registration_format_fault(const char *format) {
@@ -70,6 +82,8 @@ const char *registration_format_fault(const char *format) {
         return "must not begin with -";
     if (length + 1 > NUMBER_MAX) /* the last group may grow by one digit */
         return "must be no longer than 14 characters";
+    if (strchr(format, '{') == NULL && !has_room(format))
+        return "has too few # for the numbers that the sequence has reached";
     return NULL;
 }
 

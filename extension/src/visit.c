@@ -48,16 +48,34 @@ QUERY(visit_transferred_to,
       " WHERE v.id = $1",
       INT8OID);
 /* Never called: NO_SHOW. In the room or called to it: DONE. Marked as closed by the system. */
-QUERY(
-    visits_close_earlier,
-    "WITH old AS (SELECT id, status FROM clinicq.visit WHERE queue_id = $1 AND service_day < $2"
-    "  AND status IN ('WAITING', 'START', 'IN_ROOM', 'HELD') FOR NO KEY UPDATE SKIP LOCKED),"
-    " v AS (UPDATE clinicq.visit SET closed_by_system = true, updated_at = now(), version = version + 1,"
-    "  status = CASE WHEN old.status IN ('START', 'IN_ROOM') THEN 'DONE' ELSE 'NO_SHOW' END"
-    "  FROM old WHERE visit.id = old.id RETURNING visit.id, old.status AS was, visit.status)"
-    "INSERT INTO clinicq.visit_event (visit_id, move, from_status, to_status, actor_name)"
-    " SELECT id, 'day_end', was, status, 'system' FROM v",
-    INT8OID, DATEOID);
+#define CLOSE_EARLIER(which)                                                                              \
+    "WITH old AS (SELECT v.id, v.status FROM clinicq.visit v JOIN clinicq.queue q ON q.id = v.queue_id"   \
+    "  JOIN unnest($2::bigint[], $3::date[]) AS today (clinic_id, day) ON today.clinic_id = q.clinic_id"  \
+    "  WHERE " which " AND v.service_day < today.day"                                                     \
+    "  AND v.status IN ('WAITING', 'START', 'IN_ROOM', 'HELD') FOR NO KEY UPDATE OF v SKIP LOCKED),"      \
+    " v AS (UPDATE clinicq.visit SET closed_by_system = true, updated_at = now(), version = version + 1," \
+    "  status = CASE WHEN old.status IN ('START', 'IN_ROOM') THEN 'DONE' ELSE 'NO_SHOW' END"              \
+    "  FROM old WHERE visit.id = old.id RETURNING visit.id, old.status AS was, visit.status)"             \
+    "INSERT INTO clinicq.visit_event (visit_id, move, from_status, to_status, actor_name)"                \
+    " SELECT id, 'day_end', was, status, 'system' FROM v"
+QUERY(visits_close_of_queue, CLOSE_EARLIER("v.queue_id = $1"), INT8OID, INT8ARRAYOID, DATEARRAYOID);
+QUERY(visits_close_of_patient, CLOSE_EARLIER("v.patient_id = $1"), INT8OID, INT8ARRAYOID,
+      DATEARRAYOID);
+
+static void close_earlier(KeptQuery *query, int64 id) {
+    Datum args[3] = {Int64GetDatum(id)};
+
+    clock_todays(&args[1], &args[2]);
+    query_write(query, args, NULL);
+}
+
+void visit_close_earlier_of_queue(int64 queue_id) {
+    close_earlier(&visits_close_of_queue, queue_id);
+}
+
+void visit_close_earlier_of_patient(int64 patient_id) {
+    close_earlier(&visits_close_of_patient, patient_id);
+}
 
 static bool visit_insert_new(int64 patient_id, int64 queue_id, DateADT day, int16 priority,
                              int64 from) {
@@ -68,11 +86,8 @@ static bool visit_insert_new(int64 patient_id, int64 queue_id, DateADT day, int1
                      Int16GetDatum(priority),       Int64GetDatum(from),
                      Int64GetDatum(actor->user_id), CStringGetTextDatum(actor->name)};
 
-    if (token == 1) {
-        Datum earlier[2] = {args[1], args[2]};
-
-        query_write(&visits_close_earlier, earlier, NULL);
-    }
+    if (token == 1)
+        visit_close_earlier_of_queue(queue_id);
     if (query_write(&visit_insert, args, NULL) > 0)
         return true;
     token_give_back(queue_id, day);

@@ -36,6 +36,10 @@ extern void visit_transfer(int64 visit_id, int64 queue_id);
 /* Roles that may open a visit, by the setting doctors_open_visits. */
 extern uint32 visit_open_roles(void);
 
+/* Ends what was left open on earlier days: DONE if called, else NO_SHOW, closed by the system. */
+extern void visit_close_earlier_of_queue(int64 queue_id);
+extern void visit_close_earlier_of_patient(int64 patient_id);
+
 /* Fills SPI_tuptable with VISIT_COLUMNS of one visit, as this transaction has left it. */
 extern void visit_read(int64 visit_id); /* P0002 */
 

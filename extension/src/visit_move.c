@@ -67,6 +67,11 @@ QUERY(recall_state,
       " FROM clinicq.visit v JOIN clinicq.patient p ON p.id = v.patient_id"
       " JOIN clinicq.queue q ON q.id = v.queue_id WHERE v.id = $1 FOR KEY SHARE OF p, q",
       INT8OID);
+/* Whoever opens a visit there holds the counter's row, so of the two one waits. */
+QUERY(recall_lock,
+      "SELECT FROM clinicq.token_counter c JOIN clinicq.visit v ON v.queue_id = c.queue_id"
+      " AND v.service_day = c.service_day WHERE v.id = $1 FOR NO KEY UPDATE OF c",
+      INT8OID);
 QUERY(room_lock,
       "SELECT r.name FROM clinicq.room r JOIN clinicq.queue q ON q.clinic_id = r.clinic_id"
       " JOIN clinicq.visit v ON v.queue_id = q.id WHERE v.id = $1 AND r.id = $2"
@@ -148,10 +153,6 @@ static void check_recall(int64 visit_id) {
     bool isnull;
     DateADT day;
 
-    if (query_write(&other_open_visit, args, NULL) > 0)
-        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
-                errmsg("the patient has another open visit in this queue"),
-                errhint("Go on with that visit."));
     query_write(&recall_state, args, NULL);
     day = row_int32(0, 4);
     if (DatumGetBool(row_value(0, 1, &isnull)))
@@ -163,6 +164,11 @@ static void check_recall(int64 visit_id) {
     if (fault != NULL)
         ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT), errmsg("%s", fault),
                 errhint("Open a new visit instead."));
+    query_write(&recall_lock, args, NULL);
+    if (query_write(&other_open_visit, args, NULL) > 0)
+        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
+                errmsg("the patient has another open visit in this queue"),
+                errhint("Go on with that visit."));
 }
 
 void move_make(Move move, int64 visit_id, int64 room_id) {

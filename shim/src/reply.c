@@ -152,11 +152,11 @@ static bool is_call_missing(const PGresult *error, const char *sqlstate) {
            (strcmp(sqlstate, "42883") == 0 || strcmp(sqlstate, "3F000") == 0);
 }
 
-/* The extension is away, or being made again: our own statement found no function to call. An error
- * from within a function has a context. */
-static bool no_extension(const PGresult *error, const char *sqlstate) {
-    return PQresultErrorField(error, PG_DIAG_CONTEXT) == NULL &&
-           (strcmp(sqlstate, "3F000") == 0 || strcmp(sqlstate, "42883") == 0);
+/* PostgreSQL raises some of the same SQLSTATEs, and names tables and functions. Every refusal of
+ * ClinicQ's has a hint, or an SQLSTATE of its own. */
+static bool is_ours(const PGresult *error, const char *sqlstate) {
+    return strncmp(sqlstate, "QC", 2) == 0 ||
+           PQresultErrorField(error, PG_DIAG_MESSAGE_HINT) != NULL;
 }
 
 static enum MHD_Result reply_error(struct request *r, const PGresult *error) {
@@ -166,6 +166,7 @@ static enum MHD_Result reply_error(struct request *r, const PGresult *error) {
     const struct problem *known =
         sqlstate != NULL ? catalogue_problem(r->catalogue, sqlstate) : NULL;
     struct problem_text p = {.request_id = r->id};
+    bool reveal;
 
     if (message == NULL)
         message = "no message";
@@ -174,15 +175,14 @@ static enum MHD_Result reply_error(struct request *r, const PGresult *error) {
     if (known == NULL || known->status >= 500)
         log_request(known == NULL ? LOG_ERROR : LOG_WARNING, r->id, "database error %s: %.500s",
                     sqlstate != NULL ? sqlstate : "-", message);
-    if (known == NULL && sqlstate != NULL && no_extension(error, sqlstate))
-        return reply_edge(r, EDGE_NOT_READY);
     if (known == NULL)
         return reply_edge(r, EDGE_INTERNAL);
     p.status = known->status;
     p.type = known->type;
     p.title = known->title;
-    p.detail = known->reveal ? message : known->title;
-    p.errors = known->reveal && detail != NULL && detail[0] == '{' ? detail : NULL;
+    reveal = known->reveal && is_ours(error, sqlstate);
+    p.detail = reveal ? message : known->title;
+    p.errors = reveal && detail != NULL && detail[0] == '{' ? detail : NULL;
     return send_problem(r, &p, NULL);
 }
 

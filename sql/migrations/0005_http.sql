@@ -36,5 +36,5 @@ COMMENT ON COLUMN clinicq.problem.sqlstate IS 'SQLSTATE that a function raised.'
 COMMENT ON COLUMN clinicq.problem.status IS 'HTTP status.';
 COMMENT ON COLUMN clinicq.problem.type IS 'Last part of the RFC 9457 problem type.';
 COMMENT ON COLUMN clinicq.problem.title IS 'RFC 9457 title.';
-COMMENT ON COLUMN clinicq.problem.reveal IS 'Whether the message was written for the caller; otherwise the title stands in for it.';
+COMMENT ON COLUMN clinicq.problem.reveal IS 'Whether the message may reach the caller, where it has a hint or an SQLSTATE in class QC; otherwise the title stands in for it.';
 COMMENT ON COLUMN clinicq.problem.shipped IS 'True for ClinicQ''s own, which migrate() makes again; false for what a DBA added.';

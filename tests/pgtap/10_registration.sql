@@ -76,6 +76,9 @@ SELECT to_char(clinicq.service_day(), 'MMYY') AS there \gset
 SELECT is(tap.next('05'), :'there' || '-05-0001', 'month and year are those of the service day of the clinic');
 
 -- What a format may be.
+SELECT tap.serial(10001);
+SELECT is(tap.set_format('###'), '22023', 'a format that the sequence has outgrown is refused');
+SELECT tap.serial(9999);
 SELECT is(tap.set_format(f), '00000', f || ' is a format') FROM unnest(ARRAY[
     '###', '######', 'QC-####', '{YY}####', '{YY}{MM}-####', '{CT}-##-####', 'A1-{MM}-###', '##############']) AS f;
 SELECT is(tap.set_format(f), '22023', f || ' is none') FROM unnest(ARRAY[

@@ -7,7 +7,7 @@ CREATE FUNCTION tap.set(name text, value text) RETURNS text LANGUAGE sql AS $$
 $$;
 CREATE TABLE tap.value (name text, good text[], bad text[]);
 INSERT INTO tap.value VALUES
-    ('registration_number_format', '{##-##-###,###}', '{"",##,x}'),
+    ('registration_number_format', '{##-##-###,######}', '{"",##,x,###}'),
     ('doctors_open_visits', '{on,off}', '{"",ON,yes,"on off"," on",o,n}'),
     ('display_names', '{none,initials,full}', '{"",initial,"none initials",Full}'),
     ('session_minutes', '{5,720,43200}', '{"",4,43201,-5,+5," 5",5.0,5m,0x10,99999999999999999999}'),
