@@ -30,6 +30,14 @@ SELECT is(tap.http('POST /api/queues/', :'ada', NULL, NULL, NULL, 'form')->>'sql
 SELECT is(tap.http('GET /api/health/', 'nonsense')->'body'->>'status', 'ok', 'an open route ignores the token');
 SELECT is(tap.http('GET /api/health/', :'ada')->>'actor', NULL, 'whoever holds it');
 
+SELECT format('SELECT is(tap.http(''GET /api/patients/'', %L, NULL, NULL, %L)->>''sqlstate'', ''QC400'', %L)', :'ada', q, 'a query that is no object: ' || q)
+FROM unnest(ARRAY['[]', '["q", "x"]', '"q"', '5', 'null']) AS q
+\gexec
+SELECT is(tap.http('GET /api/patients/{registration_number}/', :'ada', p)->>'sqlstate', 'P0002', 'a path without its value')
+FROM unnest(ARRAY[NULL::text]) AS t, LATERAL (SELECT ARRAY[t]) AS v (p);
+SELECT is(tap.http('GET /api/patients/{registration_number}/', :'ada', '{}')->>'sqlstate', 'P0002', 'or without any');
+SELECT is(tap.http('GET /api/health/', NULL, request_id => repeat('é', 1000), client => '10.0.0.0/8')->>'status', '200', 'any request id and address');
+
 -- Sessions slide, and are written at most once a minute.
 CREATE FUNCTION tap.age(name text, seconds int) RETURNS void LANGUAGE sql AS $$
     UPDATE clinicq.session s SET last_used_at = now() - make_interval(secs => seconds), expires_at = now() + interval '5 minutes'
