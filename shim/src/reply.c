@@ -145,11 +145,13 @@ enum MHD_Result reply_edge(struct request *r, enum edge e) {
                         NULL);
 }
 
-/* The statement itself cannot be parsed: the extension was taken away, or is being made again. An
- * error within a function has no position in our statement. */
+/* Our own statement found no function to call: the extension is away, or being made again. An error
+ * from within a function has a context and no position in our statement. */
 static bool is_call_missing(const PGresult *error, const char *sqlstate) {
-    return PQresultErrorField(error, PG_DIAG_STATEMENT_POSITION) != NULL && sqlstate != NULL &&
-           (strcmp(sqlstate, "42883") == 0 || strcmp(sqlstate, "3F000") == 0);
+    return sqlstate != NULL &&
+           (strcmp(sqlstate, "42883") == 0 || strcmp(sqlstate, "3F000") == 0) &&
+           (PQresultErrorField(error, PG_DIAG_STATEMENT_POSITION) != NULL ||
+            PQresultErrorField(error, PG_DIAG_CONTEXT) == NULL);
 }
 
 /* PostgreSQL raises some of the same SQLSTATEs, and names tables and functions. Every refusal of
