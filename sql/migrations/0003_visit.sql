@@ -45,9 +45,9 @@ COMMENT ON COLUMN clinicq.visit.created_at IS 'When the token was given.';
 COMMENT ON COLUMN clinicq.visit.updated_at IS 'When the visit last changed.';
 COMMENT ON COLUMN clinicq.visit.version IS 'Counts the changes of this row.';
 
-CREATE UNIQUE INDEX visit_open_once ON clinicq.visit (patient_id, queue_id, service_day)
+CREATE UNIQUE INDEX visit_open_once ON clinicq.visit (queue_id, service_day, patient_id)
     WHERE status IN ('WAITING', 'START', 'IN_ROOM', 'HELD');
-COMMENT ON INDEX clinicq.visit_open_once IS 'A patient has at most one open visit a queue and day.';
+COMMENT ON INDEX clinicq.visit_open_once IS 'A patient has at most one open visit a queue and day; what is still open, for closing a queue and for closing yesterday.';
 CREATE UNIQUE INDEX visit_room_once ON clinicq.visit (room_id, service_day)
     WHERE status IN ('START', 'IN_ROOM');
 COMMENT ON INDEX clinicq.visit_room_once IS 'A room holds at most one patient at a time.';
@@ -55,8 +55,6 @@ CREATE INDEX visit_of_patient ON clinicq.visit (patient_id, service_day DESC, id
 COMMENT ON INDEX clinicq.visit_of_patient IS 'The last visit dates of a patient.';
 CREATE INDEX visit_of_day ON clinicq.visit (service_day, queue_id, token_number);
 COMMENT ON INDEX clinicq.visit_of_day IS 'The lists of a day; also finds what an earlier day left open.';
-CREATE INDEX visit_open ON clinicq.visit (queue_id, service_day) WHERE status IN ('WAITING', 'START', 'IN_ROOM', 'HELD');
-COMMENT ON INDEX clinicq.visit_open IS 'What is still open, for closing a queue and for closing yesterday.';
 
 CREATE TABLE clinicq.visit_event (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
