@@ -42,7 +42,7 @@ CREATE INDEX patient_phone ON clinicq.patient (phone) WHERE removed_at IS NULL;
 COMMENT ON INDEX clinicq.patient_phone IS 'Search: exact telephone number first.';
 CREATE INDEX patient_name_start ON clinicq.patient (lower(name) text_pattern_ops) WHERE removed_at IS NULL;
 COMMENT ON INDEX clinicq.patient_name_start IS 'Search: names that begin with the term.';
-CREATE INDEX patient_registered_by ON clinicq.patient (registered_by, created_at) WHERE registered_by IS NOT NULL;
+CREATE INDEX patient_registered_by ON clinicq.patient (registered_by, name) WHERE registered_by IS NOT NULL;
 COMMENT ON INDEX clinicq.patient_registered_by IS 'The same patient sent twice within ten seconds by one user.';
 
 -- pg_trgm may stand in any schema; its operator class is named with it. Searches read the list of
