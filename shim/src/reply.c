@@ -148,8 +148,7 @@ enum MHD_Result reply_edge(struct request *r, enum edge e) {
 /* Our own statement found no function to call: the extension is away, or being made again. An error
  * from within a function has a context and no position in our statement. */
 static bool is_call_missing(const PGresult *error, const char *sqlstate) {
-    return sqlstate != NULL &&
-           (strcmp(sqlstate, "42883") == 0 || strcmp(sqlstate, "3F000") == 0) &&
+    return sqlstate != NULL && (strcmp(sqlstate, "42883") == 0 || strcmp(sqlstate, "3F000") == 0) &&
            (PQresultErrorField(error, PG_DIAG_STATEMENT_POSITION) != NULL ||
             PQresultErrorField(error, PG_DIAG_CONTEXT) == NULL);
 }
