@@ -13,7 +13,7 @@ my $token = token('assistant');
 sub alive ($what) {
     my $began = time;
     my $reply = call(GET => '/api/auth/me/', as => 'doctor', url => $shim->{url});
-    ok($reply->{status} == 200 && time - $began < 1, "$what: others are served") or diag("$reply->{status} $reply->{content}");
+    ok($reply->{status} == 200 && time - $began < 3, "$what: others are served") or diag("$reply->{status} $reply->{content}");
     return;
 }
 sub gauge ($name) {
@@ -30,9 +30,9 @@ for my $what (sort keys %stops) {
     my $socket = connect_to($port);
     syswrite $socket, $stops{$what};
     my $began = time;
-    my ($bytes, $closed) = read_all($socket, 5);
+    my ($bytes, $closed) = read_all($socket, 8);
     my $took = time - $began;
-    ok($closed && $took > $limit - 0.2 && $took < $limit + 1, sprintf '%s: closed after %.1f s', $what, $took);
+    ok($closed && $took > $limit - 0.2 && $took < $limit + 3, sprintf '%s: closed after %.1f s', $what, $took);
     unlike($bytes, qr/^HTTP.1.1 (?:2|5)/, '... without success or failure');
 }
 
@@ -43,11 +43,11 @@ for my $case (['headers', "GET /api/health/ HTTP/1.1\r\nHost: a\r\nX: "], ['a bo
     local $SIG{PIPE} = 'IGNORE';
     syswrite $socket, $begin;
     my ($began, $closed) = (time, 0);
-    while (!$closed && time - $began < 5) {
+    while (!$closed && time - $began < 8) {
         syswrite $socket, 'x';
         (undef, $closed) = read_all($socket, 0.1);
     }
-    cmp_ok(time - $began, '<', $limit + 1, "$what byte by byte: cut off") if ok($closed, "$what without an end");
+    cmp_ok(time - $began, '<', $limit + 3, "$what byte by byte: cut off") if ok($closed, "$what without an end");
 }
 unchanged($before, 'half requests');
 
@@ -67,7 +67,8 @@ ok(wait_for(5, sub { gauge('client_connections') < 20 }), '... and cut off');
 close $_ for @held;
 
 # Clients that go away in the middle of it.
-for my $bytes ('GET /api/he', "GET /api/patients/ HTTP/1.1\r\nHost: a\r\nAuthorization: Token $token\r\n\r\n", "$head\r\n{", "$head\r\n" . '{"name":"gone away"}') {
+my $gone = join '', 'gone ', map { ('a' .. 'z')[rand 26] } 1 .. 4;
+for my $bytes ('GET /api/he', "GET /api/patients/ HTTP/1.1\r\nHost: a\r\nAuthorization: Token $token\r\n\r\n", "$head\r\n{", "$head\r\n{\"name\":\"$gone\"}") {
     for (1 .. 25) {
         my $socket = connect_to($port);
         syswrite $socket, $bytes;
@@ -76,7 +77,7 @@ for my $bytes ('GET /api/he', "GET /api/patients/ HTTP/1.1\r\nHost: a\r\nAuthori
     }
 }
 alive('after 100 that went away');
-cmp_ok(db("SELECT count(*) FROM clinicq.patient WHERE name = 'gone away'"), '<=', 1, 'a patient of clients that did not wait is there once at the most');
+cmp_ok(db("SELECT count(*) FROM clinicq.patient WHERE name = '$gone'"), '<=', 1, 'a patient of clients that did not wait is there once at the most');
 ok(wait_for(5, sub { gauge('client_connections') < 20 }), 'none of their connections is left');
 
 # More than the limit of connections: the service stays, and serves again when they go.

@@ -9,24 +9,13 @@ use Test::More;
 my $token = token('doctor');
 my $auth = "Authorization: Token $token\r\n";
 
-# Holds the lock of a record for some seconds, from a session of its own.
-sub lock_visit ($visit, $seconds) {
-    my $pid = fork // die "fork: $!\n";
-    if (!$pid) {
-        open STDOUT, '>', '/dev/null';
-        exec 'psql', $ENV{CLINICQ_SUPERUSER_DSN}, '-Xqc', "BEGIN; SELECT FROM clinicq.visit WHERE id = $visit->{id} FOR UPDATE; SELECT pg_sleep($seconds)" or POSIX::_exit(1);
-    }
-    wait_for(5, sub { db("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%id = $visit->{id} FOR UPDATE%' AND wait_event = 'PgSleep'") > 0 }) or die "no lock\n";
-    return $pid;
-}
-
 my $queue = new_queue();
 my $visit = new_visit($queue);
 my $shim = start_shim();
 my $port = url_port($shim->{url});
 
 # Under way: a write that waits for a lock. Idle: a keep-alive connection. Half: one still sending.
-my $lock = lock_visit($visit, 1.5);
+my $unlock = lock_visit($visit->{id}, 1.5);
 my $under_way = connect_to($port);
 syswrite $under_way, "PATCH /api/visits/$visit->{id}/start/ HTTP/1.1\r\nHost: a\r\n$auth\r\n";
 my $idle = connect_to($port);
@@ -52,7 +41,7 @@ is("$reply->{status} " . ($reply->{json}{status} // ''), '200 START', 'the write
 is($reply->{headers}{connection}, 'close', '... with Connection: close');
 ok($closed, '... and the connection closed');
 is($shim->wait, 0, 'exit code 0');
-waitpid $lock, 0;
+$unlock->();
 is(call(GET => "/api/visits/$visit->{id}/", as => 'doctor')->{json}{status}, 'START', 'what was answered is done');
 my @lines = log_lines($shim->{log});
 like($lines[-1], qr/"msg":"stopped"/, 'the log ends with it');
@@ -63,26 +52,25 @@ my $quick = start_shim();
 my @idle = map { my $socket = connect_to(url_port($quick->{url})); syswrite $socket, "GET /api/health/ HTTP/1.1\r\nHost: a\r\n\r\n"; read_all($socket, 0.05); $socket } 1 .. 20;
 my $began = time;
 is($quick->stop, 0, 'with twenty idle connections: exit code 0');
-cmp_ok(time - $began, '<', 1.5, '... at once');
+cmp_ok(time - $began, '<', 5, '... at once');
 
 # The limit.
 my $cut = start_shim(CLINICQ_DRAIN_TIMEOUT_MS => 500);
 my $late = new_visit($queue);
-$lock = lock_visit($late, 4);
+$unlock = lock_visit($late->{id}, 15);
 my $waiting = connect_to(url_port($cut->{url}));
 syswrite $waiting, "PATCH /api/visits/$late->{id}/start/ HTTP/1.1\r\nHost: a\r\n$auth\r\n";
 ok(wait_for(5, sub { call(GET => '/metrics', url => $cut->{metrics})->{content} =~ /^clinicq_pool_busy\{pool="write"\} 1$/m }), 'a write waits for long');
 $began = time;
 is($cut->stop, 0, 'past the limit of the drain: exit code 0 as well');
-cmp_ok(time - $began, '<', 2.5, '... soon after it');
+cmp_ok(time - $began, '<', 6, '... soon after it');
 my $last = parse_reply(scalar read_all($waiting, 2));
 ok($last->{status} == 503 || $last->{status} == 0, "who still waited is told that the outcome is unknown ($last->{status})");
-kill TERM => $lock;
-waitpid $lock, 0;
+$unlock->();
 
 # A second signal does not wait at all.
 my $twice = start_shim();
-$lock = lock_visit($late, 4);
+$unlock = lock_visit($late->{id}, 15);
 my $held = connect_to(url_port($twice->{url}));
 syswrite $held, "PATCH /api/visits/$late->{id}/start/ HTTP/1.1\r\nHost: a\r\n$auth\r\n";
 wait_for(5, sub { call(GET => '/metrics', url => $twice->{metrics})->{content} =~ /^clinicq_pool_busy\{pool="write"\} 1$/m });
@@ -91,9 +79,8 @@ $twice->signal('TERM');
 sleep 0.2;
 $twice->signal('TERM');
 is($twice->wait, 0, 'a second SIGTERM: exit code 0');
-cmp_ok(time - $began, '<', 2, '... without waiting');
-kill TERM => $lock;
-waitpid $lock, 0;
+cmp_ok(time - $began, '<', 6, '... without waiting');
+$unlock->();
 
 # Under load none is lost: every request that was taken gets its whole answer.
 my $loaded = start_shim();

@@ -19,7 +19,7 @@ use Time::HiRes qw(time sleep);
 our @EXPORT = qw(
     call token login answers refused faults_in json wire connect_to read_all parse_reply
     db db_rows snapshot unchanged set_setting
-    new_name new_patient new_queue new_visit move new_user ROUTES path_of
+    new_name new_patient new_queue new_visit move new_user lock_visit ROUTES path_of
     start_shim run_shim log_lines wait_for url_port encode_utf8 sleep time
 );
 
@@ -214,6 +214,23 @@ sub new_user (@roles) {
     my $user = done(call(POST => '/api/users/', as => 'admin', json => { username => new_name('u') =~ tr/ /./r, roles => \@roles }), 201);
     $user->{token} = done(login($user->{username}, $user->{password}), 200)->{token};
     return $user;
+}
+
+# Another session locks a visit for some seconds; what is returned ends it, at once if it still holds.
+sub lock_visit ($id, $seconds) {
+    my $pid = fork // die "fork: $!\n";
+    if (!$pid) {
+        open STDOUT, '>', '/dev/null';
+        open STDERR, '>', '/dev/null';
+        exec 'psql', $ENV{CLINICQ_SUPERUSER_DSN}, '-Xqc', "BEGIN; SELECT FROM clinicq.visit WHERE id = $id FOR UPDATE; SELECT pg_sleep($seconds)" or POSIX::_exit(1);
+    }
+    my $holder = "FROM pg_stat_activity WHERE query LIKE '%id = $id FOR UPDATE; SELECT pg_sleep%' AND pid <> pg_backend_pid()";
+    wait_for(10, sub { db("SELECT count(*) $holder AND wait_event = 'PgSleep'") }) or die "no lock\n";
+    return sub {
+        db("SELECT count(pg_terminate_backend(pid)) $holder");
+        waitpid $pid, 0;
+        return;
+    };
 }
 
 # Every route: method, path template, kind of body and who may call it.
