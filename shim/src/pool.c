@@ -26,7 +26,9 @@ static void pool_init(enum call_class class, const char *name, unsigned size, un
     p->name = name;
     p->size = size;
     p->depth = depth;
-    p->lane_limit = size > 1 ? size / 2 : 1;
+    /* One holds what the lane is about, another gets ready meanwhile; more would only wait, and hold
+     * connections that other lanes need. */
+    p->lane_limit = size >= 4 ? 2 : 1;
     p->conns = memory_zero(size, sizeof(*p->conns));
     list_init(&p->waiting);
     for (unsigned i = 0; i < size; i++)
