@@ -26,8 +26,8 @@ static void pool_init(enum call_class class, const char *name, unsigned size, un
     p->name = name;
     p->size = size;
     p->depth = depth;
-    /* One holds what the lane is about, another gets ready meanwhile; more would only wait, and hold
-     * connections that other lanes need. */
+    /* One holds what the lane is about, another gets ready meanwhile; more would only wait, and
+     * hold connections that other lanes need. */
     p->lane_limit = size >= 4 ? 2 : 1;
     p->conns = memory_zero(size, sizeof(*p->conns));
     list_init(&p->waiting);
