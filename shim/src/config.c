@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "host.h"
 #include "memory.h"
 
 #include <arpa/inet.h>
@@ -48,6 +49,8 @@ static const struct option options[] = {
     NUMBER("CLINICQ_PORT", port, "8080", 1, 65535, "port of the API"),
     NUMBER("CLINICQ_METRICS_PORT", metrics_port, "9080", 0, 65535,
            "port of /live, /ready and /metrics; 0 = none"),
+    TEXT("CLINICQ_ALLOWED_HOSTS", allowed_hosts, "localhost,127.0.0.1,[::1]", false,
+         "host names that requests may be for, without port, with commas between"),
     TEXT("CLINICQ_CORS_ORIGINS", cors_origins, "", false,
          "origins that browsers may call from, with commas between; empty = none"),
     NUMBER("CLINICQ_READ_CONNECTIONS", read_connections, "4", 1, 256,
@@ -235,6 +238,9 @@ static void check_texts(struct config *c) {
         refuse("CLINICQ_ADDRESS: \"%s\" is not an IPv4 or IPv6 address", c->address);
     if (c->metrics_port == c->port)
         refuse("CLINICQ_METRICS_PORT: %u is the port of the API", c->metrics_port);
+    if (host_fault(c->allowed_hosts) != NULL)
+        refuse("CLINICQ_ALLOWED_HOSTS: \"%.64s\" is not a host name without a port",
+               host_fault(c->allowed_hosts));
     if (strchr(c->cors_origins, '*') != NULL)
         refuse("CLINICQ_CORS_ORIGINS: \"*\" is not possible, name each origin");
     for (const char *p = c->cors_origins; *p != '\0';) {
@@ -266,5 +272,6 @@ void config_free(struct config *c) {
     free(c->dsn);
     free(c->dsn_file);
     free(c->address);
+    free(c->allowed_hosts);
     free(c->cors_origins);
 }

@@ -12,6 +12,7 @@ struct config {
     char *address;
     unsigned port;
     unsigned metrics_port;
+    char *allowed_hosts;
     char *cors_origins;
     unsigned read_connections;
     unsigned pipeline_depth;

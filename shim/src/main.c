@@ -4,6 +4,7 @@
 #include "client.h"
 #include "config.h"
 #include "cors.h"
+#include "host.h"
 #include "http.h"
 #include "log.h"
 #include "loop.h"
@@ -43,6 +44,7 @@ int main(int argc, char **argv) {
     raise_descriptor_limit(&config);
     loop_open();
     clients_open(&config);
+    host_open(config.allowed_hosts);
     cors_open(config.cors_origins);
     call_open(config.address, config.port);
     pool_open(&config);
@@ -60,6 +62,7 @@ int main(int argc, char **argv) {
     request_close();
     call_close();
     cors_close();
+    host_close();
     log_event(LOG_INFO, "stopped");
     log_close();
     config_free(&config);

@@ -6,6 +6,7 @@ static const struct edge_problem edges[] = {
     [EDGE_NONE] = {500, "internal", "Internal error", "The server made a mistake."},
     [EDGE_MALFORMED] = {400, "malformed-request", "Malformed request",
                         "The headers of the request contradict each other or are not valid HTTP."},
+    [EDGE_HOST] = {400, "unknown-host", "Unknown host", "No such host is served here."},
     [EDGE_QUERY] = {400, "malformed-query", "Malformed query",
                     "The query string is not valid UTF-8, holds a NUL or has too many parameters."},
     [EDGE_NOT_FOUND] = {404, "not-found", "Not found", "There is nothing at this address."},

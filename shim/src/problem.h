@@ -9,6 +9,7 @@
 enum edge {
     EDGE_NONE,
     EDGE_MALFORMED,
+    EDGE_HOST,
     EDGE_QUERY,
     EDGE_NOT_FOUND,
     EDGE_METHOD,

@@ -4,6 +4,7 @@
 #include "catalogue.h"
 #include "clock.h"
 #include "headers.h"
+#include "host.h"
 #include "http.h"
 #include "log.h"
 #include "metrics.h"
@@ -43,7 +44,9 @@ static void split_uri(struct request *r, const char *uri) {
 
     if (strncasecmp(path, "http://", 7) == 0 || strncasecmp(path, "https://", 8) == 0) {
         path = strstr(path, "//") + 2;
-        path += strcspn(path, "/?");
+        len = strcspn(path, "/?");
+        r->uri_host = arena_text(&r->arena, path, len);
+        path += len;
     }
     len = strlen(path);
     copy = arena_text(&r->arena, path, len);
@@ -93,6 +96,12 @@ static enum edge choose_route(struct request *r) {
     return call_query(r) ? EDGE_NONE : EDGE_QUERY;
 }
 
+/* Only HTTP/1.0 may come without a host; what is named must be ours, in both places. */
+static bool knows_host(const struct request *r, const char *version) {
+    return (r->host != NULL ? host_allowed(r->host) : strcmp(version, MHD_HTTP_VERSION_1_0) == 0) &&
+           (r->uri_host == NULL || host_allowed(r->uri_host));
+}
+
 enum MHD_Result request_headers(struct request *r, const char *method, const char *version) {
     bool preflight, refused;
 
@@ -101,7 +110,9 @@ enum MHD_Result request_headers(struct request *r, const char *method, const cha
     if (r->chunked && strcmp(version, MHD_HTTP_VERSION_1_1) != 0)
         r->malformed = true;
     preflight = r->method == OPTIONS && r->preflight;
-    if (r->memory > REQUEST_MEMORY_MAX)
+    if (!knows_host(r, version))
+        r->edge = EDGE_HOST;
+    else if (r->memory > REQUEST_MEMORY_MAX)
         r->edge = r->path_len + r->query_len > REQUEST_MEMORY_MAX / 2 ? EDGE_URI : EDGE_HEADERS;
     else if (r->malformed)
         r->edge = EDGE_MALFORMED;

@@ -40,6 +40,7 @@ struct request {
     size_t path_len;
     const char *query;
     size_t query_len;
+    const char *uri_host; /* of a request line in absolute form, or NULL */
 
     /* headers, in the library's memory */
     const char *authorization;

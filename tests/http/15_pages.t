@@ -82,7 +82,7 @@ for my $path (sort keys %lists) {
 }
 like(wire("GET /api/patients/?page_size=1 HTTP/1.1\r\nHost: clinic.example:8443\r\nConnection: close\r\nAuthorization: Token " . token('doctor') . "\r\n\r\n")->{json}{next},
     qr{^http://clinic\.example:8443/api/patients/\?}, 'links have the Host of the request');
-like(wire("GET /api/patients/?page_size=1 HTTP/1.1\r\nHost: a\"<x>/y\r\nConnection: close\r\nAuthorization: Token " . token('doctor') . "\r\n\r\n")->{json}{next},
+like(wire("GET /api/patients/?page_size=1 HTTP/1.0\r\nConnection: close\r\nAuthorization: Token " . token('doctor') . "\r\n\r\n")->{json}{next},
     qr{^\Q$ENV{CLINICQ_URL}\E/api/patients/\?}, '... where that is one, else the address of the shim');
 
 # An empty list is a page; an empty filter result too.

@@ -52,8 +52,8 @@ for my $target ('/api/patients%2Fsearch/?q=x', '/api%2fpatients/', '/api/queues/
 is(ask(PATCH => "/api/visits/$visit->{id}%2Fstart/")->{status}, 404, 'an escaped slash makes no action of a visit');
 is(ask(PATCH => "/api/visits/$visit->{id}/start%2F")->{status}, 404, '... at its end neither');
 is(ask(GET => "/api/visits/$visit->{id}/")->{json}{status}, 'WAITING', 'the visit is where it was');
-is(ask(GET => "http://elsewhere.example/api/visits/$visit->{id}/")->{json}{id}, $visit->{id}, 'an address in absolute form is understood');
-is(ask(GET => "$_")->{status}, 404, shown($_) . ' is 404') for 'http://elsewhere.example', '/' . 'a/' x 200, '/' . 'x' x 2000, '/api/' . '%2e/' x 50;
+is(ask(GET => "http://a/api/visits/$visit->{id}/")->{json}{id}, $visit->{id}, 'an address in absolute form is understood');
+is(ask(GET => "$_")->{status}, 404, shown($_) . ' is 404') for 'http://a', '/' . 'a/' x 200, '/' . 'x' x 2000, '/api/' . '%2e/' x 50;
 
 # The query: every parameter of every list with every value.
 my %parameters = (

@@ -309,7 +309,8 @@ sub start_shim (%settings) {
     $self->{url} = "http://127.0.0.1:$port";
     $self->{metrics} = "http://127.0.0.1:$metrics";
     $self->{pid} = spawn({
-        CLINICQ_SHIM_DSN => $ENV{CLINICQ_SHIM_DSN}, CLINICQ_PORT => $port, CLINICQ_METRICS_PORT => $metrics, %settings,
+        CLINICQ_SHIM_DSN => $ENV{CLINICQ_SHIM_DSN}, CLINICQ_PORT => $port, CLINICQ_METRICS_PORT => $metrics,
+        CLINICQ_ALLOWED_HOSTS => '127.0.0.1,a', %settings,
     }, $self->{log});
     wait_for(30, sub { $http->get("$self->{metrics}/ready")->{status} == 200 })
         or die 'no shim: ' . slurp($self->{log}) . "\n";
