@@ -1,0 +1,121 @@
+# shellcheck shell=bash
+# The unit is understood whole, leaves little exposed, and the shim works inside its limits.
+# shellcheck disable=SC2154
+unit=$CLINICQ_TOP/docker/systemd/clinicq-shim.service
+
+unit_verifies() {
+    local said
+    install -D -m 755 /bin/true "$work/unit/clinicq-shim"
+    sed "s|^ExecStart=.*|ExecStart=$work/unit/clinicq-shim|" "$unit" >"$work/unit/clinicq-shim.service"
+    said=$(systemd-analyze verify --man=no "$work/unit/clinicq-shim.service" 2>&1 |
+        grep -F clinicq-shim.service)
+    [ -z "$said" ] || {
+        say "$said"
+        return 1
+    }
+}
+check "systemd-analyze verify has nothing to say about the unit" unit_verifies
+# From 0, nothing exposed, to 10; a unit without options has 9.6.
+check "systemd-analyze security: an exposure of 1.2 at most" \
+    systemd-analyze security --no-pager --offline=true --threshold=12 "$unit"
+check "the unit is installed where make install puts the shim" \
+    grep -qx "ExecStart=/usr/local/bin/clinicq-shim" "$unit"
+
+sysusers() {
+    mkdir -p "$work/sysusers/etc"
+    systemd-sysusers --root="$work/sysusers" "$CLINICQ_TOP/docker/systemd/clinicq.sysusers" &&
+        grep '^clinicq:.*nologin$' "$work/sysusers/etc/passwd"
+}
+check "systemd-sysusers makes its user, without a shell" sysusers
+
+# expand SET...: the system calls of systemd's sets
+expand() {
+    local name
+    for name in "$@"; do
+        case $name in
+        @*)
+            # shellcheck disable=SC2046
+            expand $(systemd-analyze --no-pager syscall-filter "$name" | sed -n 's/^ *\(@\?[a-z][a-z0-9_-]*\)$/\1/p' |
+                grep -vxF "$name")
+            ;;
+        *) say "$name" ;;
+        esac
+    done
+}
+# The lines of SystemCallFilter one after the other, as systemd.exec(5) has it.
+allowed_calls() {
+    local line
+    expand @default >"$work/calls"
+    while read -r line; do
+        # shellcheck disable=SC2086
+        case $line in
+        \~*)
+            expand ${line#\~} >"$work/taken"
+            expand @default | grep -vxFf - "$work/taken" >"$work/taken.now"
+            grep -vxFf "$work/taken.now" "$work/calls" >"$work/calls.new"
+            ;;
+        *) { cat "$work/calls" && expand $line; } >"$work/calls.new" ;;
+        esac
+        mv "$work/calls.new" "$work/calls"
+    done < <(sed -n 's/^SystemCallFilter=//p' "$unit")
+    sort -u "$work/calls"
+}
+
+confine_builds() {
+    gcc -O2 -Wall -Wextra -Werror -o "$work/confine" "$CLINICQ_TOP/tests/deploy/confine.c" -lseccomp &&
+        allowed_calls >"$work/allowed"
+}
+check "the unit's filter is turned into system calls" confine_builds
+is_allowed() { grep -qx "$1" "$work/allowed"; }
+is_refused() { ! is_allowed "$1"; }
+for call in epoll_wait accept4 prlimit64 sendto; do check "the unit allows $call" is_allowed "$call"; done
+for call in ptrace mount setuid chown reboot bpf; do check "the unit refuses $call" is_refused "$call"; done
+
+# What the unit asks of systemd, asked of the kernel: a system read-only but for the log folder, no
+# capability, none to be gained, the filter. The rest of its options take away what a network server
+# never has.
+confined() {
+    local port=$1 metrics=$2
+    printf '%s\n' "$CLINICQ_SHIM_DSN" >"$work/dsn"
+    chown -R "$(clinicq_server_user):" "$work/dsn" "$work/log"
+    exec unshare --mount --propagation private -- bash -euc '
+        work=$1 user=$2 shim=$3
+        mount --bind "$work/log" "$work/log"
+        mount -o remount,bind,ro /
+        ! touch "$work/written" 2>/dev/null
+        exec setpriv --reuid="$user" --regid="$user" --clear-groups --bounding-set=-all --inh-caps=-all \
+            --no-new-privs -- env -i CLINICQ_SHIM_DSN_FILE="$work/dsn" CLINICQ_PORT="$4" \
+            CLINICQ_METRICS_PORT="$5" "$work/confine" "$shim" <"$work/allowed"
+    ' confined "$work" "$(clinicq_server_user)" "$CLINICQ_CLUSTER/clinicq-shim.0" "$port" "$metrics"
+}
+confined_works() {
+    local user=${CLINICQ_ASSISTANT%%:*} password=${CLINICQ_ASSISTANT#*:} url=http://127.0.0.1:$confined_port token
+    answers "http://127.0.0.1:$confined_metrics/ready" &&
+        token=$(curl -fsS "$url/api/auth/login/" -d username="$user" -d password="$password" |
+            sed 's/.*"token":"\([^"]*\)".*/\1/') &&
+        curl -fsS "$url/api/patients/" -H "Authorization: Token $token" -d name=Confined -d gender=OTHER &&
+        curl -fsS "http://127.0.0.1:$confined_metrics/metrics" >/dev/null
+}
+has_capabilities() { sed -n 's/^Cap\(Eff\|Bnd\):\t*//p' "/proc/$1/status" | sort -u; }
+if [ "$(id -u)" = 0 ]; then
+    mkdir -p "$work/log"
+    confined_port=$(free_port)
+    confined_metrics=$(free_port)
+    confined "$confined_port" "$confined_metrics" >"$work/confined.log" 2>&1 &
+    confined_pid=$!
+    pids+=("$confined_pid")
+    check "the shim confined like that logs in and registers a patient" confined_works
+    check_is "it has no capability" "$(has_capabilities "$confined_pid")" 0000000000000000
+    check_is "it can gain none" "$(sed -n 's/^NoNewPrivs:\t//p' "/proc/$confined_pid/status")" 1
+    check_is "its system calls are filtered" "$(sed -n 's/^Seccomp:\t//p' "/proc/$confined_pid/status")" 2
+    kill -HUP "$confined_pid"
+    sleep 0.2
+    check "SIGHUP, as systemctl reload sends it, leaves it running" confined_works
+    kill -TERM "$confined_pid"
+    confined_status=0
+    wait "$confined_pid" || confined_status=$?
+    check_is "it ends by itself at SIGTERM" "$confined_status" 0
+    [ "$confined_status" = 0 ] || sed 's/^/# /' "$work/confined.log"
+else
+    say "# not root: the shim is not run confined"
+fi
