@@ -1,11 +1,11 @@
 #include "call.h"
 
+#include "config.h"
 #include "headers.h"
 #include "multipart.h"
 #include "query.h"
 #include "utf8.h"
 
-#include <ctype.h>
 #include <json-c/json.h>
 #include <string.h>
 #include <strings.h>
@@ -23,14 +23,17 @@ enum {
     P_BASE_URL,
 };
 
-#define HOST_MAX 255
+static struct {
+    struct buffer fallback;
+    const char *scheme;
+} base;
 
-static struct { struct buffer fallback; } base;
+void call_open(const struct config *c) {
+    bool v6 = strchr(c->address, ':') != NULL;
 
-void call_open(const char *address, unsigned port) {
-    bool v6 = strchr(address, ':') != NULL;
-
-    buffer_format(&base.fallback, "http://%s%s%s:%u", v6 ? "[" : "", address, v6 ? "]" : "", port);
+    base.scheme = c->tls_proxy != 0 ? "https://" : "http://";
+    buffer_format(&base.fallback, "%s%s%s%s:%u", base.scheme, v6 ? "[" : "", c->address,
+                  v6 ? "]" : "", c->port);
 }
 
 void call_close(void) {
@@ -159,18 +162,17 @@ static void build_body(struct request *r) {
     }
 }
 
+/* The host is one of CLINICQ_ALLOWED_HOSTS. */
 static const char *base_url(struct request *r) {
-    size_t len = r->host != NULL ? strlen(r->host) : 0;
+    const char *host = r->uri_host != NULL ? r->uri_host : r->host;
+    size_t scheme = strlen(base.scheme);
     char *url;
 
-    for (size_t i = 0; i < len; i++)
-        if (!isalnum((unsigned char) r->host[i]) && strchr(".:[]-", r->host[i]) == NULL)
-            len = 0;
-    if (len == 0 || len > HOST_MAX)
+    if (host == NULL)
         return base.fallback.data;
-    url = arena_alloc(&r->arena, len + 8);
-    memcpy(url, "http://", 7);
-    memcpy(url + 7, r->host, len + 1);
+    url = arena_alloc(&r->arena, scheme + strlen(host) + 1);
+    memcpy(url, base.scheme, scheme);
+    memcpy(url + scheme, host, strlen(host) + 1);
     return url;
 }
 
@@ -184,7 +186,7 @@ void call_build(struct request *r) {
     p[P_TOKEN] = open ? NULL : headers_token(r->authorization);
     p[P_PATH] = r->route != NULL ? path_values(r) : NULL;
     p[P_REQUEST_ID] = r->id;
-    p[P_CLIENT] = r->client->address[0] != '\0' ? r->client->address : NULL;
+    p[P_CLIENT] = r->address;
     p[P_BASE_URL] = base_url(r);
     build_body(r);
     r->call.lane = NULL;

@@ -4,8 +4,10 @@
 
 #include "request.h"
 
-/* The host and port that absolute links fall back on. */
-void call_open(const char *address, unsigned port);
+struct config;
+
+/* The scheme of absolute links, and the host that they fall back on. */
+void call_open(const struct config *c);
 void call_close(void);
 
 /* Fills r->call. The query must be valid, see call_query(). */

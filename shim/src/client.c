@@ -3,8 +3,8 @@
 #include "clock.h"
 #include "config.h"
 #include "memory.h"
+#include "proxy.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 
 #define IDLE_LIMIT    MS(60000)
@@ -42,15 +42,11 @@ static void set_phase(struct client *client, enum client_phase phase) {
 
 struct client *client_new(int fd, const struct sockaddr *address) {
     struct client *client = memory_zero(1, sizeof(*client));
-    const void *raw = NULL;
 
     client->fd = fd;
-    if (address != NULL && address->sa_family == AF_INET)
-        raw = &((const struct sockaddr_in *) (const void *) address)->sin_addr;
-    else if (address != NULL && address->sa_family == AF_INET6)
-        raw = &((const struct sockaddr_in6 *) (const void *) address)->sin6_addr;
-    if (raw != NULL)
-        inet_ntop(address->sa_family, raw, client->address, sizeof(client->address));
+    address_of(&client->peer, address);
+    address_text(&client->peer, client->address);
+    client->trusted = proxy_trusted(&client->peer);
     clients.count++;
     clients.accepted++;
     set_phase(client, CLIENT_FRESH);

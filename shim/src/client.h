@@ -3,6 +3,7 @@
 #ifndef CLINICQ_CLIENT_H
 #define CLINICQ_CLIENT_H
 
+#include "address.h"
 #include "list.h"
 
 #include <netinet/in.h>
@@ -27,6 +28,8 @@ struct client {
     enum client_phase phase;
     int64_t until;
     int fd;
+    bool trusted; /* a proxy whose X-Forwarded-For counts */
+    struct address peer;
     char address[INET6_ADDRSTRLEN];
 };
 

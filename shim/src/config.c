@@ -2,6 +2,7 @@
 
 #include "host.h"
 #include "memory.h"
+#include "proxy.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -53,6 +54,10 @@ static const struct option options[] = {
          "host names that requests may be for, without port, with commas between"),
     TEXT("CLINICQ_CORS_ORIGINS", cors_origins, "", false,
          "origins that browsers may call from, with commas between; empty = none"),
+    TEXT("CLINICQ_TRUSTED_PROXIES", trusted_proxies, "", false,
+         "addresses and CIDR blocks whose X-Forwarded-For counts, with commas between"),
+    CHOICE("CLINICQ_TLS_PROXY", tls_proxy, "off", switch_choices,
+           "on or off: a proxy in front terminates TLS, so links are https and HSTS is sent"),
     NUMBER("CLINICQ_READ_CONNECTIONS", read_connections, "4", 1, 256,
            "database connections for reads"),
     NUMBER("CLINICQ_PIPELINE_DEPTH", pipeline_depth, "8", 1, 256,
@@ -241,6 +246,9 @@ static void check_texts(struct config *c) {
     if (host_fault(c->allowed_hosts) != NULL)
         refuse("CLINICQ_ALLOWED_HOSTS: \"%.64s\" is not a host name without a port",
                host_fault(c->allowed_hosts));
+    if (proxy_fault(c->trusted_proxies) != NULL)
+        refuse("CLINICQ_TRUSTED_PROXIES: \"%.64s\" is not an address or CIDR block",
+               proxy_fault(c->trusted_proxies));
     if (strchr(c->cors_origins, '*') != NULL)
         refuse("CLINICQ_CORS_ORIGINS: \"*\" is not possible, name each origin");
     for (const char *p = c->cors_origins; *p != '\0';) {
@@ -274,4 +282,5 @@ void config_free(struct config *c) {
     free(c->address);
     free(c->allowed_hosts);
     free(c->cors_origins);
+    free(c->trusted_proxies);
 }

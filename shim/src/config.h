@@ -14,6 +14,8 @@ struct config {
     unsigned metrics_port;
     char *allowed_hosts;
     char *cors_origins;
+    char *trusted_proxies;
+    unsigned tls_proxy; /* 0 or 1 */
     unsigned read_connections;
     unsigned pipeline_depth;
     unsigned write_connections;

@@ -1,5 +1,7 @@
 #include "headers.h"
 
+#include "proxy.h"
+
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
@@ -59,6 +61,19 @@ static void only_one(struct request *r, const char **slot, const char *value) {
     *slot = value;
 }
 
+/* The header may come more than once; all of it is one list. */
+static void add_forwarded(struct request *r, const char *value, size_t len) {
+    size_t before = r->forwarded != NULL ? strlen(r->forwarded) : 0;
+    char *all = arena_alloc(&r->arena, before + len + 2);
+
+    if (before > 0)
+        memcpy(all, r->forwarded, before);
+    all[before] = ',';
+    memcpy(all + before + 1, value, len);
+    all[before + 1 + len] = '\0';
+    r->forwarded = all;
+}
+
 static enum MHD_Result read_header(void *arg, enum MHD_ValueKind kind, const char *name,
                                    size_t name_len, const char *value, size_t value_len) {
     struct request *r = arg;
@@ -98,6 +113,8 @@ static enum MHD_Result read_header(void *arg, enum MHD_ValueKind kind, const cha
         r->chunked = true;
     } else if (IS("Access-Control-Request-Method")) {
         r->preflight = true;
+    } else if (r->client->trusted && IS("X-Forwarded-For")) {
+        add_forwarded(r, value, value_len);
     }
 #undef IS
     return MHD_YES;
@@ -131,6 +148,14 @@ void headers_read(struct request *r) {
         r->malformed = true;
     if (r->id[0] == '\0')
         make_request_id(r->id);
+    r->from = r->client->peer;
+    r->address = r->client->address;
+    if (r->forwarded != NULL) {
+        char *text = arena_alloc(&r->arena, INET6_ADDRSTRLEN);
+
+        proxy_client(&r->from, r->forwarded);
+        r->address = address_text(&r->from, text);
+    }
 }
 
 const char *headers_token(const char *authorization) {

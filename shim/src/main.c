@@ -10,6 +10,8 @@
 #include "loop.h"
 #include "metrics.h"
 #include "pool.h"
+#include "proxy.h"
+#include "reply.h"
 #include "request.h"
 
 #include <sys/resource.h>
@@ -46,7 +48,9 @@ int main(int argc, char **argv) {
     clients_open(&config);
     host_open(config.allowed_hosts);
     cors_open(config.cors_origins);
-    call_open(config.address, config.port);
+    proxy_open(config.trusted_proxies);
+    call_open(&config);
+    reply_open(&config);
     pool_open(&config);
     catalogue_open();
     http_open(&config);
@@ -63,6 +67,7 @@ int main(int argc, char **argv) {
     call_close();
     cors_close();
     host_close();
+    proxy_close();
     log_event(LOG_INFO, "stopped");
     log_close();
     config_free(&config);

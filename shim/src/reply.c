@@ -1,5 +1,6 @@
 #include "reply.h"
 
+#include "config.h"
 #include "cors.h"
 #include "log.h"
 #include "loop.h"
@@ -30,6 +31,12 @@ static const char *const every_reply[][2] = {
     {"Cross-Origin-Resource-Policy", "same-origin"},
     {"Vary", "Origin, Accept"},
 };
+
+static bool secure; /* browsers reach us over TLS */
+
+void reply_open(const struct config *c) {
+    secure = c->tls_proxy != 0;
+}
 
 static void release_result(void *result) {
     PQclear(result);
@@ -101,6 +108,8 @@ static enum MHD_Result send_reply(struct request *r, const struct reply *reply) 
         if (!custom || MHD_get_response_header(response, every_reply[i][0]) == NULL)
             MHD_add_response_header(response, every_reply[i][0], every_reply[i][1]);
     MHD_add_response_header(response, "X-Request-Id", r->id);
+    if (secure)
+        MHD_add_response_header(response, "Strict-Transport-Security", "max-age=31536000");
     if (reply->status == 401)
         MHD_add_response_header(response, "WWW-Authenticate", "Token");
     if ((reply->status == 405 || (r->method == OPTIONS && !r->preflight)) && r->match.node != NULL)

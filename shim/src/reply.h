@@ -4,6 +4,10 @@
 
 #include "request.h"
 
+struct config;
+
+void reply_open(const struct config *c);
+
 enum MHD_Result reply_edge(struct request *r, enum edge e);
 /* The answer of the database, or what became of the call. */
 enum MHD_Result reply_call(struct request *r);

@@ -42,6 +42,10 @@ struct request {
     size_t query_len;
     const char *uri_host; /* of a request line in absolute form, or NULL */
 
+    struct address from; /* the client, behind trusted proxies too */
+    const char *address;
+    const char *forwarded; /* X-Forwarded-For of a trusted proxy, or NULL */
+
     /* headers, in the library's memory */
     const char *authorization;
     const char *origin;

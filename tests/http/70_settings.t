@@ -45,7 +45,7 @@ is("$version_code $version", "0 clinicq-shim @{[db(q{SELECT extversion FROM pg_e
 my %range = (CLINICQ_PORT => [1, 65535], CLINICQ_METRICS_PORT => [0, 65535], CLINICQ_READ_CONNECTIONS => [1, 256], CLINICQ_PIPELINE_DEPTH => [1, 256],
     CLINICQ_WRITE_CONNECTIONS => [1, 256], CLINICQ_SLOW_CONNECTIONS => [1, 256], CLINICQ_QUEUE_LENGTH => [1, 1_000_000], CLINICQ_REQUEST_TIMEOUT_MS => [10, 3_600_000],
     CLINICQ_RECEIVE_TIMEOUT_MS => [10, 3_600_000], CLINICQ_MAX_CONNECTIONS => [1, 1_000_000], CLINICQ_DRAIN_TIMEOUT_MS => [0, 3_600_000]);
-my %other = map { $_ => 1 } qw(CLINICQ_SHIM_DSN CLINICQ_SHIM_DSN_FILE CLINICQ_ADDRESS CLINICQ_ALLOWED_HOSTS CLINICQ_CORS_ORIGINS CLINICQ_PREPARE CLINICQ_LOG_LEVEL);
+my %other = map { $_ => 1 } qw(CLINICQ_SHIM_DSN CLINICQ_SHIM_DSN_FILE CLINICQ_ADDRESS CLINICQ_ALLOWED_HOSTS CLINICQ_CORS_ORIGINS CLINICQ_PREPARE CLINICQ_LOG_LEVEL CLINICQ_TRUSTED_PROXIES CLINICQ_TLS_PROXY);
 is(join(' ', sort keys %range, keys %other), join(' ', sort keys %helped), 'each setting is tried here');
 for my $name (sort keys %range) {
     my ($least, $most) = @{ $range{$name} };
@@ -56,6 +56,7 @@ for my $name (sort keys %range) {
 }
 for my $case ([CLINICQ_PREPARE => qw(yes ON true 1 offf)], [CLINICQ_LOG_LEVEL => qw(verbose INFO 3 warn)], [CLINICQ_ADDRESS => qw(localhost 256.1.1.1 1.2.3 :: ::1::2 0x7f000001), '127.0.0.1 '],
     [CLINICQ_CORS_ORIGINS => '*', 'localhost', 'http://a,*', 'ftp://a', 'http://a,b', 'null', 'http://*.example'], [CLINICQ_SHIM_DSN => 'nonsense', 'host=x colour=blue', 'postgresql://[', "host='x"],
+    [CLINICQ_TLS_PROXY => 'yes', '1'], [CLINICQ_TRUSTED_PROXIES => 'proxy', '10.0.0.0/33', '10.0.0/8', '::1/129', '1.2.3.4/', '1.2.3.4/x', '*'],
     [CLINICQ_ALLOWED_HOSTS => '*', 'a:80', '[::1', 'http://a', 'a,b/c'], [CLINICQ_SHIM_DSN_FILE => '/nonexistent/dsn']) {
     my ($name, @values) = @$case;
     for my $value (@values) {
