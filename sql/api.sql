@@ -1,14 +1,14 @@
 CREATE FUNCTION clinicq_api.call(route text, token text, path text[], query jsonb, body text, body_fault text,
-    request_id text, client inet, base_url text,
+    request_id text, client inet, base_url text, user_agent text DEFAULT NULL,
     OUT status integer, OUT reply json, OUT headers json, OUT actor bigint)
 LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'clinicq_call';
-COMMENT ON FUNCTION clinicq_api.call(text, text, text[], jsonb, text, text, text, inet, text) IS
+COMMENT ON FUNCTION clinicq_api.call(text, text, text[], jsonb, text, text, text, inet, text, text) IS
     'One HTTP request: finds who holds the token, calls the function that the route names, answers its reply. '
     'route: method and path template, NULL for a known path with a wrong method; path: decoded path values; query: decoded parameters; '
-    'body: JSON text; body_fault: media-type, encoding or form where the body could not be read; base_url: scheme and host for links. '
+    'body: JSON text; body_fault: media-type, encoding or form where the body could not be read; base_url: scheme and host for links; user_agent: up to 200 characters, NULL for none. '
     'The identity lives until the transaction ends and cannot be set in any other way. '
-    'Errors: 28000 no valid token; QC405 route is NULL; P0002 no such route; 55000 before migrate(), or a second request in one transaction; what the function raises. Who: the shim.';
+    'Errors: 28000 no valid token; QC405 route is NULL; QC403 the password has to be changed first; P0002 no such route; 55000 before migrate(), or a second request in one transaction; what the function raises. Who: the shim.';
 
 CREATE FUNCTION clinicq_api.catalogue() RETURNS json
 LANGUAGE C STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -16,7 +16,7 @@ AS 'MODULE_PATHNAME', 'clinicq_catalogue';
 COMMENT ON FUNCTION clinicq_api.catalogue() IS
     'What the shim serves: version, routes and problems. Errors: 55000 before migrate(). Who: the shim.';
 
--- The functions that clinicq.route names, in its order. Only the dispatcher calls them, as clinicq_owner.
+-- The functions that clinicq.route names. Only the dispatcher calls them, as clinicq_owner.
 
 CREATE FUNCTION clinicq_api.log_in(path text[], query jsonb, body text) RETURNS clinicq_api.reply
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_log_in';
@@ -177,3 +177,43 @@ CREATE FUNCTION clinicq_api.set_password(path text[], query jsonb, body text) RE
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_set_password';
 COMMENT ON FUNCTION clinicq_api.set_password(text[], jsonb, text) IS
     'Give a user a new password; ends the sessions. Who: admin.';
+
+CREATE FUNCTION clinicq_api.admit_log_in(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_admit_log_in';
+COMMENT ON FUNCTION clinicq_api.admit_log_in(text[], jsonb, text) IS
+    'Counts a log-in before its password is looked at; 429 where it has to wait. Who: everybody.';
+
+CREATE FUNCTION clinicq_api.refresh(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_refresh';
+COMMENT ON FUNCTION clinicq_api.refresh(text[], jsonb, text) IS
+    'Exchanges a refresh token for a new access token and the next refresh token. One that was used already ends the session. Who: everybody.';
+
+CREATE FUNCTION clinicq_api.log_out_everywhere(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_log_out_everywhere';
+COMMENT ON FUNCTION clinicq_api.log_out_everywhere(text[], jsonb, text) IS
+    'Ends all sessions of this user. Who: any valid token.';
+
+CREATE FUNCTION clinicq_api.list_sessions(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_list_sessions';
+COMMENT ON FUNCTION clinicq_api.list_sessions(text[], jsonb, text) IS
+    'The sessions of this user, with device and last use; for an admin those of ?user= too. Who: any valid token.';
+
+CREATE FUNCTION clinicq_api.end_session(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_end_session';
+COMMENT ON FUNCTION clinicq_api.end_session(text[], jsonb, text) IS
+    'Ends one of one''s own sessions; an admin anyone''s. Who: any valid token.';
+
+CREATE FUNCTION clinicq_api.admit_password_change(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_admit_password_change';
+COMMENT ON FUNCTION clinicq_api.admit_password_change(text[], jsonb, text) IS
+    'Counts a change of password before the old one is looked at; 429 where it has to wait. Who: any valid token.';
+
+CREATE FUNCTION clinicq_api.change_password(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_change_password';
+COMMENT ON FUNCTION clinicq_api.change_password(text[], jsonb, text) IS
+    'Changes one''s own password (old_password, password); ends all sessions. Who: any valid token.';
+
+CREATE FUNCTION clinicq_api.unlock_user(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_unlock_user';
+COMMENT ON FUNCTION clinicq_api.unlock_user(text[], jsonb, text) IS
+    'Lets a user try to log in again at once after wrong log-ins. Who: admin.';

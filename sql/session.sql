@@ -3,7 +3,7 @@ CREATE FUNCTION clinicq.log_in(username text, password text,
 LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'clinicq_log_in';
 COMMENT ON FUNCTION clinicq.log_in(text, text) IS
-    'Opens a session and returns its token (64 hexadecimal digits, 256 random bits), end, user name and roles; all NULL when name or password is wrong or the user is disabled. '
+    'Opens a session and returns its token (64 hexadecimal digits, 256 random bits), end, user name and roles; all NULL when name or password is wrong, the user is disabled, or too many tries were wrong. '
     'The token slides with use; see the settings session_minutes and display_session_minutes. Who: everybody.';
 
 CREATE FUNCTION clinicq.log_out(token text) RETURNS boolean

@@ -1,7 +1,7 @@
 /*
  * audit.c: the triggers of the audit log.
  */
-#include "postgres.h"
+#include "audit.h"
 
 #include "access/htup_details.h"
 #include "access/xact.h"
@@ -29,10 +29,10 @@ PG_FUNCTION_INFO_V1(clinicq_audit_refuse);
 QUERY(
     audit_insert,
     "INSERT INTO clinicq.audit_event (at, transaction_id, actor_id, actor_name, roles, door, client,"
-    " request_id, action, entity, entity_id, changes)"
-    " VALUES ($1, pg_catalog.pg_current_xact_id(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    " request_id, action, entity, entity_id, changes, outcome)"
+    " VALUES ($1, pg_catalog.pg_current_xact_id(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     TIMESTAMPTZOID, INT8OID, TEXTOID, TEXTARRAYOID, TEXTOID, INETOID, TEXTOID, TEXTOID, TEXTOID,
-    TEXTOID, JSONBOID);
+    TEXTOID, JSONBOID, TEXTOID);
 
 static void push_text(JsonbParseState **state, JsonbIteratorToken token, const char *value) {
     JsonbValue json = {.type = jbvString};
@@ -129,10 +129,11 @@ static Jsonb *changed_columns(const Trigger *trigger, TupleDesc shape, HeapTuple
     return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
-static void write_event(const char *action, const char *entity, char *entity_id, Jsonb *changes) {
+static void write_event(const char *action, const char *entity, const char *entity_id,
+                        Jsonb *changes, const char *outcome) {
     const Actor *actor = actor_current();
-    Datum args[11];
-    char nulls[] = "           ";
+    Datum args[12];
+    char nulls[] = "            ";
 
     args[0] = TimestampTzGetDatum(GetCurrentTimestamp());
     args[1] = Int64GetDatum(actor->user_id);
@@ -145,12 +146,17 @@ static void write_event(const char *action, const char *entity, char *entity_id,
     args[8] = CStringGetTextDatum(entity);
     args[9] = entity_id ? CStringGetTextDatum(entity_id) : 0;
     args[10] = changes ? JsonbPGetDatum(changes) : 0;
+    args[11] = CStringGetTextDatum(outcome);
     nulls[1] = actor->user_id == 0 ? 'n' : ' ';
     nulls[5] = *actor->client ? ' ' : 'n';
     nulls[6] = *actor->request_id ? ' ' : 'n';
     nulls[9] = entity_id ? ' ' : 'n';
     nulls[10] = changes ? ' ' : 'n';
     query_write(&audit_insert, args, nulls);
+}
+
+void audit_event(const char *action, const char *entity, int64 id, const char *outcome) {
+    write_event(action, entity, id == 0 ? NULL : psprintf(INT64_FORMAT, id), NULL, outcome);
 }
 
 Datum clinicq_audit_row(PG_FUNCTION_ARGS) {
@@ -191,7 +197,7 @@ Datum clinicq_audit_row(PG_FUNCTION_ARGS) {
         entity_id = SPI_getvalue(after ? after : before, shape, key);
         changes = changed_columns(event->tg_trigger, shape, before, after);
     }
-    write_event(action, RelationGetRelationName(event->tg_relation), entity_id, changes);
+    write_event(action, RelationGetRelationName(event->tg_relation), entity_id, changes, "done");
     SPI_finish();
     return PointerGetDatum(NULL);
 }

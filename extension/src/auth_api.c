@@ -6,14 +6,26 @@
 #include "access/xact.h"
 #include "actor.h"
 #include "dispatch.h"
+#include "error.h"
 #include "fields.h"
 #include "json.h"
+#include "log_in.h"
+#include "password.h"
+#include "query.h"
 #include "reply.h"
 #include "session.h"
+#include "user.h"
 #include "utils/timestamp.h"
 
+PG_FUNCTION_INFO_V1(clinicq_api_admit_log_in);
 PG_FUNCTION_INFO_V1(clinicq_api_log_in);
+PG_FUNCTION_INFO_V1(clinicq_api_refresh);
 PG_FUNCTION_INFO_V1(clinicq_api_log_out);
+PG_FUNCTION_INFO_V1(clinicq_api_log_out_everywhere);
+PG_FUNCTION_INFO_V1(clinicq_api_list_sessions);
+PG_FUNCTION_INFO_V1(clinicq_api_end_session);
+PG_FUNCTION_INFO_V1(clinicq_api_admit_password_change);
+PG_FUNCTION_INFO_V1(clinicq_api_change_password);
 PG_FUNCTION_INFO_V1(clinicq_api_me);
 PG_FUNCTION_INFO_V1(clinicq_api_health);
 
@@ -23,6 +35,43 @@ static void append_user(StringInfo json, const char *username, uint32 roles) {
     json_key(json, "roles");
     roles_append_json(json, roles);
     appendStringInfoChar(json, '}');
+}
+
+/* 204 where a try may go on, 429 where it has to wait. */
+static Datum admission(const char *username) {
+    StringInfo json;
+    StringInfo headers;
+    int wait;
+
+    SPI_connect();
+    wait = log_in_admit(username);
+    SPI_finish();
+    if (wait == 0)
+        return reply(204, NULL, NULL);
+    json = makeStringInfo();
+    headers = makeStringInfo();
+    appendStringInfo(
+        json,
+        "{\"detail\":\"Too many wrong log-ins; try again in %d seconds.\",\"retry_after\":%d}",
+        wait, wait);
+    appendStringInfo(headers, "{\"Retry-After\":\"%d\"}", wait);
+    return reply(429, json, headers);
+}
+
+/* What the shim makes a cookie of; NULL: the cookie goes. */
+static StringInfo cookie_header(const Session *session) {
+    StringInfo headers = makeStringInfo();
+
+    appendStringInfoChar(headers, '{');
+    json_text(
+        headers, "Set-Session",
+        session
+            ? psprintf("%s %lld", session->token,
+                       (long long) ((session->expires_at - GetCurrentTransactionStartTimestamp()) /
+                                    USECS_PER_SEC))
+            : "");
+    appendStringInfoChar(headers, '}');
+    return headers;
 }
 
 /* A text that must be there and not blank; blanks count in a password. */
@@ -38,34 +87,118 @@ static char *read_credential(Fields *fields, const char *name, bool trimmed) {
     return value;
 }
 
+/* The first call of a log-in, committed before the password is looked at. */
+Datum clinicq_api_admit_log_in(PG_FUNCTION_ARGS) {
+    Fields *fields = fields_of_body(fcinfo);
+    char *username = read_credential(fields, "username", true);
+
+    read_credential(fields, "password", false);
+    faults_raise(fields->faults);
+    return admission(username);
+}
+
 Datum clinicq_api_log_in(PG_FUNCTION_ARGS) {
     Fields *fields = fields_of_body(fcinfo);
     char *username = read_credential(fields, "username", true);
     char *password = read_credential(fields, "password", false);
-    StringInfoData json;
+    bool in_cookie = field_flag(fields, "cookie");
+    SessionKind kind = in_cookie                       ? SESSION_COOKIE
+                       : field_flag(fields, "refresh") ? SESSION_REFRESH
+                                                       : SESSION_SLIDING;
+    StringInfo json = makeStringInfo();
     Session session;
 
     faults_raise(fields->faults);
-    initStringInfo(&json);
-    if (!session_log_in(username, password, &session)) {
+    if (!log_in(username, password, kind, &session)) {
         appendStringInfoString(
-            &json,
+            json,
             "{\"non_field_errors\":[\"Unable to log in with the given username and password.\"]}");
-        return reply(400, &json, NULL);
+        return reply(400, json, NULL);
     }
-    appendStringInfoChar(&json, '{');
-    json_text(&json, "token", session.token);
-    json_text(&json, "access", session.token);
-    json_int(&json, "expires_in",
-             (session.expires_at - GetCurrentTransactionStartTimestamp()) / USECS_PER_SEC);
-    json_key(&json, "user");
-    append_user(&json, session.username, session.roles);
-    appendStringInfoChar(&json, '}');
-    return reply(200, &json, NULL);
+    session_append_json(json, &session, in_cookie);
+    return reply(200, json, in_cookie ? cookie_header(&session) : NULL);
+}
+
+Datum clinicq_api_refresh(PG_FUNCTION_ARGS) {
+    Fields *fields = fields_of_body(fcinfo);
+    char *refresh = read_credential(fields, "refresh", true);
+    StringInfo json = makeStringInfo();
+    Session session;
+
+    faults_raise(fields->faults);
+    /* A reply and no error, so that ending the session of a stolen token is committed. */
+    if (!session_refresh(refresh, &session)) {
+        appendStringInfoString(json,
+                               "{\"detail\":\"The refresh token is not valid, or no longer.\"}");
+        return reply(401, json, NULL);
+    }
+    session_append_json(json, &session, false);
+    return reply(200, json, NULL);
 }
 
 Datum clinicq_api_log_out(PG_FUNCTION_ARGS) {
-    session_log_out(request_token());
+    bool in_cookie;
+
+    session_log_out(request_token(), &in_cookie);
+    return reply(204, NULL, in_cookie ? cookie_header(NULL) : NULL);
+}
+
+Datum clinicq_api_log_out_everywhere(PG_FUNCTION_ARGS) {
+    SPI_connect();
+    session_end_all(actor_current()->user_id);
+    SPI_finish();
+    return reply(204, NULL, NULL);
+}
+
+/* One's own sessions; an administrator may ask for those of another user. */
+Datum clinicq_api_list_sessions(PG_FUNCTION_ARGS) {
+    char *username = query_text(fields_of_query(fcinfo), "user");
+    StringInfo json = makeStringInfo();
+    int64 user_id = actor_current()->user_id;
+
+    if (username != NULL)
+        actor_require(ROLE_ADMIN);
+    SPI_connect();
+    if (username != NULL)
+        user_id = user_find(username);
+    session_append_list(json, user_id, request_token());
+    SPI_finish();
+    return reply(200, json, NULL);
+}
+
+Datum clinicq_api_end_session(PG_FUNCTION_ARGS) {
+    const Actor *actor = actor_current();
+    int64 id = path_id(fcinfo, 0, "session");
+    bool of_anybody = (actor->roles & ROLE_ADMIN) != 0 && !actor->password_expired;
+
+    SPI_connect();
+    if (!session_end(id, of_anybody ? 0 : actor->user_id))
+        error_not_found("session", psprintf(INT64_FORMAT, id));
+    SPI_finish();
+    return reply(204, NULL, NULL);
+}
+
+Datum clinicq_api_admit_password_change(PG_FUNCTION_ARGS) {
+    return admission(actor_current()->name);
+}
+
+Datum clinicq_api_change_password(PG_FUNCTION_ARGS) {
+    const Actor *actor = actor_current();
+    Fields *fields = fields_of_body(fcinfo);
+    char *old_password = read_credential(fields, "old_password", false);
+    char *password;
+
+    if (field_given(fields, "password", &password, true))
+        password_check(fields->faults, password, actor->name);
+    SPI_connect();
+    if (old_password != NULL && !user_password_is(actor->user_id, old_password))
+        faults_add(fields->faults, "old_password", "is wrong");
+    else if (old_password != NULL && password != NULL && strcmp(old_password, password) == 0)
+        faults_add(fields->faults, "password", "must be another one");
+    faults_raise(fields->faults);
+    user_set_password(actor->user_id, password);
+    log_in_forget(actor->name);
+    SPI_finish();
     return reply(204, NULL, NULL);
 }
 

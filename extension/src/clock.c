@@ -17,13 +17,14 @@ typedef struct Calendar {
     int64 clinic_id;
     pg_tz *zone;
     TimeADT day_starts_at;
+    char *name;
 } Calendar;
 
 static Calendar *calendars = NULL;
 static int calendar_count = 0;
 static uint64 calendars_at = 0;
 
-QUERY(clinics_all, "SELECT id, timezone, day_starts_at FROM clinicq.clinic ORDER BY id");
+QUERY(clinics_all, "SELECT id, timezone, day_starts_at, name FROM clinicq.clinic ORDER BY id");
 
 static void calendars_load(void) {
     uint64 generation;
@@ -39,17 +40,25 @@ static void calendars_load(void) {
         fresh[row].clinic_id = row_int64(row, 1);
         fresh[row].zone = pg_tzset(row_text(row, 2));
         fresh[row].day_starts_at = row_int64(row, 3);
+        fresh[row].name = MemoryContextStrdup(TopMemoryContext, row_text(row, 4));
         if (fresh[row].zone == NULL)
             ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                     errmsg("the time zone of clinic %lld is not known to this server",
                            (long long) fresh[row].clinic_id));
     }
     cache_fill_end(generation);
+    for (int i = 0; i < calendar_count; i++)
+        pfree(calendars[i].name);
     if (calendars != NULL)
         pfree(calendars);
     calendars = fresh;
     calendar_count = (int) rows;
     calendars_at = generation;
+}
+
+const char *clock_first_clinic_name(void) {
+    calendars_load();
+    return calendar_count > 0 ? calendars[0].name : "";
 }
 
 int64 clock_first_clinic(void) {

@@ -11,6 +11,7 @@
 
 /* The clinic that NULL stands for: the one with the smallest id. */
 extern int64 clock_first_clinic(void);
+extern const char *clock_first_clinic_name(void);
 
 /* The service day of a clinic at an instant. P0002: no such clinic. */
 extern DateADT clock_service_day(int64 clinic_id, TimestampTz at);

@@ -27,15 +27,20 @@ PG_FUNCTION_INFO_V1(clinicq_catalogue);
 typedef struct Route {
     char key[ROUTE_KEY_MAX]; /* "GET /api/patients/" */
     FmgrInfo function;
-    bool open; /* no token needed */
+    bool open;       /* no token needed */
+    bool for_anyone; /* no role needed: what a user may call whose password has to be changed */
 } Route;
 
-QUERY(routes_all, "SELECT method || ' ' || path, function, who = '{anyone}' FROM clinicq.route");
+QUERY(
+    routes_all,
+    "SELECT method || ' ' || path, function, who = '{anyone}', who IN ('{any}', '{anyone}') FROM clinicq.route"
+    " UNION ALL SELECT 'BEFORE ' || method || ' ' || path, before, who = '{anyone}', true"
+    " FROM clinicq.route WHERE before IS NOT NULL");
 QUERY(
     catalogue_json,
     "SELECT json_build_object('version', $1,"
     " 'routes', (SELECT json_agg(json_build_object('key', method || ' ' || path, 'method', method, 'path', path,"
-    "   'class', class, 'body', body, 'body_limit', body_limit, 'open', who = '{anyone}', 'lane', lane)"
+    "   'class', class, 'body', body, 'body_limit', body_limit, 'open', who = '{anyone}', 'lane', lane, 'before', before IS NOT NULL)"
     "   ORDER BY path, method) FROM clinicq.route),"
     " 'problems', (SELECT json_agg(json_build_object('sqlstate', sqlstate, 'status', status, 'type', type,"
     "   'title', title, 'reveal', reveal) ORDER BY sqlstate) FROM clinicq.problem))::text",
@@ -49,6 +54,7 @@ static uint64 routes_at = 0;
 static const char *body_fault = NULL;
 static const char *base_url = NULL;
 static const char *token = NULL;
+static const char *user_agent = NULL;
 
 const char *request_body_fault(void) {
     return body_fault;
@@ -60,6 +66,10 @@ const char *request_base_url(void) {
 
 const char *request_token(void) {
     return token ? token : "";
+}
+
+const char *request_user_agent(void) {
+    return user_agent;
 }
 
 /*
@@ -109,6 +119,7 @@ static void routes_load(void) {
         route = hash_search(routes, key, HASH_ENTER, NULL);
         fmgr_info_cxt(function, &route->function, routes_memory);
         route->open = DatumGetBool(row_value(row, 3, &isnull));
+        route->for_anyone = DatumGetBool(row_value(row, 4, &isnull));
     }
     cache_fill_end(generation);
     routes_at = generation;
@@ -135,10 +146,11 @@ static Datum route_invoke(FmgrInfo *function, FunctionCallInfo fcinfo, bool *isn
     body_fault = ARG_CSTRING(5);
     base_url = ARG_CSTRING(8);
     token = ARG_CSTRING(1);
+    user_agent = ARG_CSTRING(9);
     PG_TRY();
     result = FunctionCallInvoke(routed);
     PG_FINALLY();
-    body_fault = base_url = token = NULL;
+    body_fault = base_url = token = user_agent = NULL;
     PG_END_TRY();
     *isnull = routed->isnull;
     return result;
@@ -171,6 +183,10 @@ Datum clinicq_call(PG_FUNCTION_ARGS) {
     }
     if (route == NULL)
         ereport(ERROR, errcode(ERRCODE_CQ_METHOD), errmsg("this method is not allowed here"));
+    if (actor_current()->password_expired && !route->for_anyone)
+        ereport(ERROR, errcode(ERRCODE_CQ_PASSWORD_EXPIRED),
+                errmsg("the password was for one time and has to be changed first"),
+                errhint("POST /api/auth/password/ with old_password and password."));
 
     result = route_invoke(&route->function, fcinfo, &isnull);
     if (!isnull)

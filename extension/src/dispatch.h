@@ -15,4 +15,7 @@ extern const char *request_base_url(void);
 /* The token that came with the request, "" for none. */
 extern const char *request_token(void);
 
+/* The User-Agent header, up to 200 characters; NULL for none. */
+extern const char *request_user_agent(void);
+
 #endif

@@ -134,6 +134,16 @@ FieldState field_bool(Fields *fields, const char *name, bool *value) {
     return FIELD_BAD;
 }
 
+bool field_flag(Fields *fields, const char *name) {
+    JsonbValue found;
+
+    if (field_get(fields, name, &found) != FIELD_VALUE)
+        return false;
+    if (found.type == jbvString)
+        return found.val.string.len == 4 && memcmp(found.val.string.val, "true", 4) == 0;
+    return found.type == jbvBool && found.val.boolean;
+}
+
 FieldState field_roles(Fields *fields, const char *name, uint32 *roles) {
     JsonbValue found;
     FieldState state = field_get(fields, name, &found);

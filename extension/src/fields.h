@@ -36,6 +36,8 @@ extern bool field_given(Fields *fields, const char *name, char **value, bool req
 /* A whole number of 64 bits, or a text that holds one. */
 extern FieldState field_int64(Fields *fields, const char *name, int64 *value);
 extern FieldState field_bool(Fields *fields, const char *name, bool *value);
+/* true or false, or the text "true" of a form; anything else is false. */
+extern bool field_flag(Fields *fields, const char *name);
 /* An array of role names. */
 extern FieldState field_roles(Fields *fields, const char *name, uint32 *roles);
 

@@ -1,5 +1,7 @@
 #include "registration.h"
 
+#include <ctype.h>
+
 #include "access/xact.h"
 #include "actor.h"
 #include "clock.h"
@@ -169,9 +171,9 @@ char *registration_digits(const char *number) {
     for (; *number; number++) {
         if (*number == '-' || *number == ' ')
             continue;
-        if (!((*number >= '0' && *number <= '9') || (*number >= 'A' && *number <= 'Z')))
+        if (*number & 0x80 || !isalnum((unsigned char) *number))
             return NULL;
-        appendStringInfoChar(&digits, *number);
+        appendStringInfoChar(&digits, (char) pg_ascii_toupper((unsigned char) *number));
     }
     return digits.len > 0 ? digits.data : NULL;
 }

@@ -16,8 +16,9 @@ extern char *registration_next(const char *category);
 extern bool registration_is_category(const char *category);
 
 /*
- * The digits of a number as people write it: dashes and blanks dropped. NULL where anything but
- * capitals, digits, dashes and blanks stands in it, or nothing is left.
+ * The digits of a number as people write it: dashes and blanks dropped, letters as
+ * capitals. NULL where anything but
+ * letters, digits, dashes and blanks stands in it, or nothing is left.
  */
 extern char *registration_digits(const char *number);
 

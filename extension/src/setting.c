@@ -41,6 +41,25 @@ static const SettingRule rules[SETTING_COUNT] = {
                                          .max = 525600,
                                          .description =
                                              "The same for users whose only role is display."},
+    [SETTING_ACCESS_MINUTES] =
+        {"access_minutes", "15", .min = 1, .max = 1440,
+         .description = "Minutes that an access token lives which came with a refresh token."},
+    [SETTING_REFRESH_DAYS] = {"refresh_days", "30", .min = 1, .max = 365,
+                              .description =
+                                  "Days after log-in at which a session with refresh tokens ends."},
+    [SETTING_LOG_IN_ATTEMPTS] =
+        {"log_in_attempts", "5", .min = 2, .max = 100,
+         .description = "Wrong log-ins with one name from one address before it has to wait."},
+    [SETTING_LOG_IN_LOCK_SECONDS] =
+        {"log_in_lock_seconds", "60", .min = 1, .max = 3600,
+         .description =
+             "Seconds it has to wait then; twice as long each further time, up to an hour."},
+    [SETTING_LOG_IN_ACCOUNT_ATTEMPTS] =
+        {"log_in_account_attempts", "50", .min = 5, .max = 100000,
+         .description =
+             "Wrong log-ins with one name from all addresses in 15 minutes, past which addresses that it never logged in from have to wait."},
+    [SETTING_PASSWORD_HASH_SLOTS] = {"password_hash_slots", "2", .min = 1, .max = 64,
+                                     .description = "How many passwords are hashed at a time."},
     [SETTING_PASSWORD_MEMORY_KIB] = {"password_memory_kib", "19456", .min = 7168, .max = 1048576,
                                      .description = "Memory of an Argon2id password hash, in KiB."},
     [SETTING_PASSWORD_ITERATIONS] = {"password_iterations", "2", .min = 1, .max = 20,

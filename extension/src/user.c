@@ -3,6 +3,7 @@
 #include "actor.h"
 #include "error.h"
 #include "fmgr.h"
+#include "log_in.h"
 #include "password.h"
 #include "query.h"
 #include "session.h"
@@ -12,19 +13,24 @@ PG_FUNCTION_INFO_V1(clinicq_set_password);
 PG_FUNCTION_INFO_V1(clinicq_grant_role);
 PG_FUNCTION_INFO_V1(clinicq_revoke_role);
 PG_FUNCTION_INFO_V1(clinicq_disable_user);
+PG_FUNCTION_INFO_V1(clinicq_end_sessions);
+PG_FUNCTION_INFO_V1(clinicq_unlock_user);
 
 #define USERNAME_MAX 150
 
-QUERY(
-    user_insert,
-    "INSERT INTO clinicq.app_user (username, password_hash, roles) VALUES ($1, $2, $3) RETURNING id",
-    TEXTOID, TEXTOID, TEXTARRAYOID);
+QUERY(user_insert,
+      "INSERT INTO clinicq.app_user (username, password_hash, roles, password_expired)"
+      " VALUES ($1, $2, $3, $4) RETURNING id",
+      TEXTOID, TEXTOID, TEXTARRAYOID, BOOLOID);
+QUERY(user_name, "SELECT username FROM clinicq.app_user WHERE id = $1", INT8OID);
+QUERY(user_password, "SELECT password_hash FROM clinicq.app_user WHERE id = $1", INT8OID);
 QUERY(user_by_name, "SELECT id FROM clinicq.app_user WHERE username = $1", TEXTOID);
 QUERY(user_lock, "SELECT roles FROM clinicq.app_user WHERE id = $1 FOR NO KEY UPDATE", INT8OID);
-QUERY(user_update_password,
-      "UPDATE clinicq.app_user SET password_hash = $2, updated_at = now(), version = version + 1"
-      " WHERE id = $1",
-      INT8OID, TEXTOID);
+QUERY(
+    user_update_password,
+    "UPDATE clinicq.app_user SET password_hash = $2, password_expired = false, updated_at = now(), version = version + 1"
+    " WHERE id = $1",
+    INT8OID, TEXTOID);
 QUERY(
     user_update_roles,
     "UPDATE clinicq.app_user SET roles = $2, updated_at = now(), version = version + 1 WHERE id = $1",
@@ -35,7 +41,7 @@ QUERY(
     " updated_at = now(), version = version + 1 WHERE id = $1",
     INT8OID, BOOLOID);
 
-void user_check(Faults *faults, const char *username, const char *password) {
+void user_check_name(Faults *faults, const char *username) {
     if (username != NULL) {
         size_t length = strlen(username);
 
@@ -45,13 +51,11 @@ void user_check(Faults *faults, const char *username, const char *password) {
             faults_add(faults, "username", "must be 1 to %d letters, digits or @ . + - _",
                        USERNAME_MAX);
     }
-    if (password != NULL)
-        password_check(faults, password);
 }
 
-int64 user_create(const char *username, const char *password, uint32 roles) {
-    Datum args[3] = {CStringGetTextDatum(username), CStringGetTextDatum(password_hash(password)),
-                     roles_to_array(roles)};
+int64 user_create(const char *username, const char *password, uint32 roles, bool one_time) {
+    Datum args[4] = {CStringGetTextDatum(username), CStringGetTextDatum(password_hash(password)),
+                     roles_to_array(roles), BoolGetDatum(one_time)};
 
     query_write(&user_insert, args, NULL);
     return row_int64(0, 1);
@@ -102,6 +106,20 @@ void user_set_disabled(int64 user_id, bool disabled) {
     session_end_all(user_id);
 }
 
+char *user_find_name(int64 user_id) {
+    Datum args[1] = {Int64GetDatum(user_id)};
+
+    if (query_write(&user_name, args, NULL) == 0)
+        error_not_found("user", psprintf(INT64_FORMAT, user_id));
+    return row_text(0, 1);
+}
+
+bool user_password_is(int64 user_id, const char *password) {
+    Datum args[1] = {Int64GetDatum(user_id)};
+
+    return query_write(&user_password, args, NULL) > 0 && password_verify(row_text(0, 1), password);
+}
+
 Datum clinicq_create_user(PG_FUNCTION_ARGS) {
     Faults *faults = faults_new();
     char *username = PG_ARGISNULL(0) ? "" : ARG_CSTRING(0);
@@ -110,13 +128,14 @@ Datum clinicq_create_user(PG_FUNCTION_ARGS) {
     uint32 roles = 0;
 
     actor_require(ROLE_ADMIN);
-    user_check(faults, username, password);
+    user_check_name(faults, username);
+    password_check(faults, password, username);
     if (!PG_ARGISNULL(1) && !roles_read(PG_GETARG_DATUM(1), &roles))
         faults_add(faults, "roles",
                    "must be any of admin, doctor, assistant, display, auditor, reporter");
     faults_raise(faults);
     SPI_connect();
-    user_create(username, password, roles);
+    user_create(username, password, roles, given == NULL);
     SPI_finish();
     if (given != NULL)
         PG_RETURN_NULL();
@@ -129,7 +148,7 @@ Datum clinicq_set_password(PG_FUNCTION_ARGS) {
     actor_require(ROLE_ADMIN);
     ARG_REQUIRE(0, "username");
     ARG_REQUIRE(1, "password");
-    user_check(faults, NULL, ARG_CSTRING(1));
+    password_check(faults, ARG_CSTRING(1), ARG_CSTRING(0));
     faults_raise(faults);
     SPI_connect();
     user_set_password(user_find(ARG_CSTRING(0)), ARG_CSTRING(1));
@@ -160,6 +179,24 @@ Datum clinicq_grant_role(PG_FUNCTION_ARGS) {
 
 Datum clinicq_revoke_role(PG_FUNCTION_ARGS) {
     return change_role(fcinfo, false);
+}
+
+Datum clinicq_end_sessions(PG_FUNCTION_ARGS) {
+    actor_require(ROLE_ADMIN);
+    ARG_REQUIRE(0, "username");
+    SPI_connect();
+    session_end_all(user_find(ARG_CSTRING(0)));
+    SPI_finish();
+    PG_RETURN_VOID();
+}
+
+Datum clinicq_unlock_user(PG_FUNCTION_ARGS) {
+    actor_require(ROLE_ADMIN);
+    ARG_REQUIRE(0, "username");
+    SPI_connect();
+    log_in_forget(ARG_CSTRING(0));
+    SPI_finish();
+    PG_RETURN_VOID();
 }
 
 Datum clinicq_disable_user(PG_FUNCTION_ARGS) {

@@ -8,14 +8,19 @@
 
 #include "faults.h"
 
-/* Checks what is given (NULL: not given). */
-extern void user_check(Faults *faults, const char *username, const char *password);
+/* Checks a name (NULL: not given). */
+extern void user_check_name(Faults *faults, const char *username);
 
-/* Returns the id. 23505: a user has that name, in whatever case. */
-extern int64 user_create(const char *username, const char *password, uint32 roles);
+/*
+ * one_time: the password serves only to be changed. Returns the id. 23505: a user has that name, in
+ * whatever case.
+ */
+extern int64 user_create(const char *username, const char *password, uint32 roles, bool one_time);
 
 /* The key of a user. P0002 */
 extern int64 user_find(const char *username);
+extern char *user_find_name(int64 user_id);
+extern bool user_password_is(int64 user_id, const char *password);
 
 /* The following end the user's sessions. P0002 */
 extern void user_set_password(int64 user_id, const char *password);

@@ -7,6 +7,7 @@
 #include "error.h"
 #include "fields.h"
 #include "json.h"
+#include "log_in.h"
 #include "password.h"
 #include "query.h"
 #include "reply.h"
@@ -17,6 +18,7 @@ PG_FUNCTION_INFO_V1(clinicq_api_create_user);
 PG_FUNCTION_INFO_V1(clinicq_api_get_user);
 PG_FUNCTION_INFO_V1(clinicq_api_update_user);
 PG_FUNCTION_INFO_V1(clinicq_api_set_password);
+PG_FUNCTION_INFO_V1(clinicq_api_unlock_user);
 
 #define USER_COLUMNS "id, username, roles, disabled_at IS NOT NULL, created_at, updated_at"
 
@@ -90,12 +92,15 @@ Datum clinicq_api_create_user(PG_FUNCTION_ARGS) {
     field_text(fields, "password", &password);
     if (field_roles(fields, "roles", &roles) == FIELD_NULL)
         faults_add(fields->faults, "roles", "must not be null");
-    user_check(fields->faults, username, password);
+    user_check_name(fields->faults, username);
+    if (password != NULL)
+        password_check(fields->faults, password, username);
     faults_raise(fields->faults);
     if (password == NULL)
         password = generated = password_generate();
     SPI_connect();
-    return user_reply(201, user_create(username, password, roles), generated, json);
+    return user_reply(201, user_create(username, password, roles, generated != NULL), generated,
+                      json);
 }
 
 Datum clinicq_api_update_user(PG_FUNCTION_ARGS) {
@@ -133,11 +138,19 @@ Datum clinicq_api_set_password(PG_FUNCTION_ARGS) {
     actor_require(ROLE_ADMIN);
     id = path_id(fcinfo, 0, "user");
     fields = fields_of_body(fcinfo);
-    field_given(fields, "password", &password, true);
-    user_check(fields->faults, NULL, password);
-    faults_raise(fields->faults);
     SPI_connect();
+    if (field_given(fields, "password", &password, true))
+        password_check(fields->faults, password, user_find_name(id));
+    faults_raise(fields->faults);
     user_set_password(id, password);
+    SPI_finish();
+    return reply(204, NULL, NULL);
+}
+
+Datum clinicq_api_unlock_user(PG_FUNCTION_ARGS) {
+    actor_require(ROLE_ADMIN);
+    SPI_connect();
+    log_in_forget(user_find_name(path_id(fcinfo, 0, "user")));
     SPI_finish();
     return reply(204, NULL, NULL);
 }

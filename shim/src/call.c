@@ -21,7 +21,10 @@ enum {
     P_REQUEST_ID,
     P_CLIENT,
     P_BASE_URL,
+    P_USER_AGENT,
 };
+
+#define USER_AGENT_MAX 200
 
 static struct {
     struct buffer fallback;
@@ -176,6 +179,21 @@ static const char *base_url(struct request *r) {
     return url;
 }
 
+/* The User-Agent, where a session may begin: printable ASCII, cut. */
+static const char *user_agent(struct request *r) {
+    char *agent;
+    size_t len;
+
+    if (r->user_agent == NULL || r->call.class == CALL_READ)
+        return NULL;
+    len = strnlen(r->user_agent, USER_AGENT_MAX);
+    agent = arena_text(&r->arena, r->user_agent, len);
+    for (size_t i = 0; i < len; i++)
+        if (agent[i] < ' ' || agent[i] > '~')
+            agent[i] = '?';
+    return agent;
+}
+
 void call_build(struct request *r) {
     const char **p = r->call.parameters;
     bool open = r->route != NULL && r->route->open;
@@ -188,6 +206,7 @@ void call_build(struct request *r) {
     p[P_REQUEST_ID] = r->id;
     p[P_CLIENT] = r->address;
     p[P_BASE_URL] = base_url(r);
+    p[P_USER_AGENT] = user_agent(r);
     build_body(r);
     r->call.lane = NULL;
     if (r->route != NULL && r->route->lane != NULL && p[P_BODY] != NULL)

@@ -100,6 +100,8 @@ static enum MHD_Result read_header(void *arg, enum MHD_ValueKind kind, const cha
         only_one(r, &r->content_type, value);
     } else if (IS("Authorization")) {
         only_one(r, &r->authorization, value);
+    } else if (IS("User-Agent")) {
+        r->user_agent = value;
     } else if (IS("X-Request-Id")) {
         if (valid_request_id(value, value_len)) {
             memcpy(r->id, value, value_len);

@@ -51,6 +51,7 @@ struct request {
     const char *origin;
     const char *host;
     const char *content_type;
+    const char *user_agent;
     uint64_t content_length;
     bool has_length;
     bool chunked;

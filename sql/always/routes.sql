@@ -1,7 +1,12 @@
 DELETE FROM clinicq.route WHERE shipped;
 INSERT INTO clinicq.route (method, path, function, class, body, lane, who, summary, shipped) VALUES
     ('POST', '/api/auth/login/', 'clinicq_api.log_in', 'slow', 'fields', NULL, '{anyone}', 'Log in with username and password; answers a token.', true),
+    ('POST', '/api/auth/refresh/', 'clinicq_api.refresh', 'write', 'fields', NULL, '{anyone}', 'Exchange a refresh token for a new access token and the next refresh token.', true),
     ('POST', '/api/auth/logout/', 'clinicq_api.log_out', 'write', 'none', NULL, '{any}', 'End the session of this token.', true),
+    ('POST', '/api/auth/logout_all/', 'clinicq_api.log_out_everywhere', 'write', 'none', NULL, '{any}', 'End all sessions of this user.', true),
+    ('GET', '/api/auth/sessions/', 'clinicq_api.list_sessions', 'read', 'none', NULL, '{any}', 'The sessions of this user, with device and last use; for an admin those of ?user= too.', true),
+    ('DELETE', '/api/auth/sessions/{id}/', 'clinicq_api.end_session', 'write', 'none', NULL, '{any}', 'End one of one''s own sessions; an admin anyone''s.', true),
+    ('POST', '/api/auth/password/', 'clinicq_api.change_password', 'slow', 'fields', NULL, '{any}', 'Change one''s own password (old_password, password); ends all sessions.', true),
     ('GET', '/api/auth/me/', 'clinicq_api.me', 'read', 'none', NULL, '{any}', 'Who is logged in, with roles.', true),
     ('GET', '/api/health/', 'clinicq_api.health', 'read', 'none', NULL, '{anyone}', 'Whether the service and its database answer.', true),
     ('GET', '/api/openapi.json', 'clinicq_api.openapi', 'read', 'none', NULL, '{anyone}', 'This description.', true),
@@ -36,5 +41,10 @@ INSERT INTO clinicq.route (method, path, function, class, body, lane, who, summa
     ('POST', '/api/users/', 'clinicq_api.create_user', 'slow', 'fields', NULL, '{admin}', 'Create a user; answers a generated password where none was given.', true),
     ('GET', '/api/users/{id}/', 'clinicq_api.get_user', 'read', 'none', NULL, '{admin}', 'One user.', true),
     ('PATCH', '/api/users/{id}/', 'clinicq_api.update_user', 'write', 'fields', NULL, '{admin}', 'Change roles, disable or enable a user; ends the sessions.', true),
-    ('POST', '/api/users/{id}/password/', 'clinicq_api.set_password', 'slow', 'fields', NULL, '{admin}', 'Give a user a new password; ends the sessions.', true)
+    ('POST', '/api/users/{id}/password/', 'clinicq_api.set_password', 'slow', 'fields', NULL, '{admin}', 'Give a user a new password; ends the sessions.', true),
+    ('POST', '/api/users/{id}/unlock/', 'clinicq_api.unlock_user', 'write', 'none', NULL, '{admin}', 'Let a user try to log in again at once after wrong log-ins.', true)
 ON CONFLICT (method, path) DO NOTHING;
+
+-- Passwords are looked at only after the try is counted.
+UPDATE clinicq.route SET before = 'clinicq_api.admit_log_in' WHERE function = 'clinicq_api.log_in';
+UPDATE clinicq.route SET before = 'clinicq_api.admit_password_change' WHERE function = 'clinicq_api.change_password';

@@ -12,6 +12,12 @@ INSERT INTO tap.value VALUES
     ('display_names', '{none,initials,full}', '{"",initial,"none initials",Full}'),
     ('session_minutes', '{5,720,43200}', '{"",4,43201,-5,+5," 5",5.0,5m,0x10,99999999999999999999}'),
     ('display_session_minutes', '{5,525600}', '{"",4,525601,x}'),
+    ('access_minutes', '{1,1440}', '{"",0,1441,x}'),
+    ('refresh_days', '{1,365}', '{"",0,366,x}'),
+    ('log_in_attempts', '{2,100}', '{"",1,101,x}'),
+    ('log_in_lock_seconds', '{1,3600}', '{"",0,3601,x}'),
+    ('log_in_account_attempts', '{5,100000}', '{"",4,100001,x}'),
+    ('password_hash_slots', '{1,64}', '{"",0,65,x}'),
     ('password_memory_kib', '{7168,1048576,19456}', '{"",7167,1048577,x}'),
     ('password_iterations', '{1,20,2}', '{"",0,21,x}');
 SELECT set_eq('SELECT name FROM clinicq.settings()', 'SELECT name FROM tap.value', 'every setting is tried here');

@@ -1,0 +1,15 @@
+/*
+ * audit.h: events that are no change of a row.
+ */
+#ifndef CQ_AUDIT_H
+#define CQ_AUDIT_H
+
+#include "postgres.h"
+
+/*
+ * Writes an event by the present actor. id 0: of nobody known. outcome: done, failed, or what was
+ * done. Between SPI_connect and SPI_finish.
+ */
+extern void audit_event(const char *action, const char *entity, int64 id, const char *outcome);
+
+#endif
