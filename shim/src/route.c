@@ -258,8 +258,8 @@ static const struct path_node *match_from(const struct path_node *node,
     for (const struct path_node *n = node->children; n != NULL; n = n->sibling) {
         const struct path_node *found;
 
-        if (n->literal != NULL && (strncmp(n->literal, segments->at, segments->len) != 0 ||
-                                   n->literal[segments->len] != '\0'))
+        if (n->literal != NULL && (strlen(n->literal) != segments->len ||
+                                   memcmp(n->literal, segments->at, segments->len) != 0))
             continue;
         if (n->literal == NULL)
             m->values[m->value_count++] = *segments;
