@@ -1,7 +1,6 @@
 #include "call.h"
 
 #include "config.h"
-#include "headers.h"
 #include "multipart.h"
 #include "query.h"
 #include "utf8.h"
@@ -196,12 +195,11 @@ static const char *user_agent(struct request *r) {
 
 void call_build(struct request *r) {
     const char **p = r->call.parameters;
-    bool open = r->route != NULL && r->route->open;
 
     r->call.class = r->route != NULL ? r->route->class : CALL_READ;
     r->call.sql = NULL;
     p[P_ROUTE] = r->route != NULL ? r->route->key : NULL;
-    p[P_TOKEN] = open ? NULL : headers_token(r->authorization);
+    p[P_TOKEN] = r->token;
     p[P_PATH] = r->route != NULL ? path_values(r) : NULL;
     p[P_REQUEST_ID] = r->id;
     p[P_CLIENT] = r->address;

@@ -16,6 +16,10 @@ struct config {
     char *cors_origins;
     char *trusted_proxies;
     unsigned tls_proxy; /* 0 or 1 */
+    unsigned address_burst, address_rate;
+    unsigned login_burst, login_rate;
+    unsigned user_burst, user_rate;
+    unsigned write_burst, write_rate;
     unsigned read_connections;
     unsigned pipeline_depth;
     unsigned write_connections;

@@ -6,6 +6,7 @@
 #include "cors.h"
 #include "host.h"
 #include "http.h"
+#include "limit.h"
 #include "log.h"
 #include "loop.h"
 #include "metrics.h"
@@ -49,6 +50,7 @@ int main(int argc, char **argv) {
     host_open(config.allowed_hosts);
     cors_open(config.cors_origins);
     proxy_open(config.trusted_proxies);
+    limit_open(&config);
     call_open(&config);
     reply_open(&config);
     pool_open(&config);
@@ -68,6 +70,7 @@ int main(int argc, char **argv) {
     cors_close();
     host_close();
     proxy_close();
+    limit_close();
     log_event(LOG_INFO, "stopped");
     log_close();
     config_free(&config);

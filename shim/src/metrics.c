@@ -1,6 +1,7 @@
 #include "metrics.h"
 
 #include "client.h"
+#include "limit.h"
 #include "pool.h"
 
 #include <stdlib.h>
@@ -147,6 +148,10 @@ void metrics_write(struct buffer *out) {
     write_requests(out);
     write_durations(out);
     write_pools(out);
+    head(out, "rate_limited_total", "counter", "Requests that got 429 here, by limit.");
+    for (enum limit i = 0; i < LIMITS; i++)
+        buffer_format(out, "clinicq_rate_limited_total{limit=\"%s\"} %llu\n", limit_name(i),
+                      (unsigned long long) limit_refused(i));
     head(out, "client_connections", "gauge", "Client connections that are open.");
     buffer_format(out, "clinicq_client_connections %u\n", client_count());
     head(out, "client_connections_total", "counter", "Client connections accepted.");

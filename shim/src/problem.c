@@ -17,6 +17,8 @@ static const struct edge_problem edges[] = {
     [EDGE_URI] = {414, "uri-too-long", "URI too long", "The address or its query is too long."},
     [EDGE_HEADERS] = {431, "headers-too-large", "Headers too large",
                       "The headers of the request are too large."},
+    [EDGE_LIMITED] = {429, "too-many-requests", "Too many requests",
+                      "Too many requests in a short time; nothing was done, try again later."},
     [EDGE_INTERNAL] = {500, "internal", "Internal error",
                        "The server made a mistake; the request id tells an administrator which."},
     [EDGE_NOT_READY] = {503, "not-ready", "Not ready",

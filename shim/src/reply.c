@@ -5,6 +5,7 @@
 #include "log.h"
 #include "loop.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -86,6 +87,24 @@ static void add_headers(struct request *r, struct MHD_Response *response, const 
     }
 }
 
+static void add_number(struct MHD_Response *response, const char *name, unsigned value) {
+    char text[16];
+
+    snprintf(text, sizeof(text), "%u", value);
+    MHD_add_response_header(response, name, text);
+}
+
+static void add_limits(struct MHD_Response *response, const struct limit_state *s) {
+    char policy[48];
+
+    snprintf(policy, sizeof(policy), "%u;w=%u", s->burst, (s->burst + s->rate - 1) / s->rate);
+    add_number(response, "Retry-After", s->retry_after);
+    add_number(response, "RateLimit-Limit", s->burst);
+    add_number(response, "RateLimit-Remaining", 0);
+    add_number(response, "RateLimit-Reset", s->reset);
+    MHD_add_response_header(response, "RateLimit-Policy", policy);
+}
+
 /* Takes the reply's body over, whatever happens. */
 static enum MHD_Result send_reply(struct request *r, const struct reply *reply) {
     struct MHD_Response *response;
@@ -114,6 +133,8 @@ static enum MHD_Result send_reply(struct request *r, const struct reply *reply) 
         MHD_add_response_header(response, "WWW-Authenticate", "Token");
     if ((reply->status == 405 || (r->method == OPTIONS && !r->preflight)) && r->match.node != NULL)
         MHD_add_response_header(response, "Allow", r->match.node->allow);
+    if (r->edge == EDGE_LIMITED)
+        add_limits(response, &r->limited);
     if ((reply->status == 503 || reply->status == 429) &&
         MHD_get_response_header(response, "Retry-After") == NULL)
         MHD_add_response_header(response, "Retry-After", "1");
@@ -206,8 +227,10 @@ static enum MHD_Result reply_row(struct request *r, PGresult *row) {
     long status = strtol(PQgetvalue(row, 0, 0), NULL, 10);
     enum MHD_Result result;
 
-    if (!PQgetisnull(row, 0, 3))
+    if (!PQgetisnull(row, 0, 3)) {
         r->actor = arena_text(&r->arena, PQgetvalue(row, 0, 3), (size_t) PQgetlength(row, 0, 3));
+        request_user(r, r->actor);
+    }
 
     if (status < 200 || status > 599) {
         log_request(LOG_ERROR, r->id, "the database answered with status %ld", status);

@@ -96,6 +96,42 @@ static enum edge choose_route(struct request *r) {
     return call_query(r) ? EDGE_NONE : EDGE_QUERY;
 }
 
+static bool charge_user(struct request *r) {
+    static const bool is_write[METHODS] = {
+        [POST] = true, [PUT] = true, [PATCH] = true, [DELETE] = true};
+
+    return limit_take(LIMIT_USER, r->user, r->started, &r->limited) &&
+           (!is_write[r->method] || limit_take(LIMIT_WRITE, r->user, r->started, &r->limited));
+}
+
+/* Before the database: the buckets of the address, then those of the user. */
+static enum edge charge(struct request *r) {
+    bool open = r->route != NULL && r->route->open;
+    uint64_t key;
+
+    /* a proxy that names no client speaks for itself */
+    if (!r->client->trusted || r->forwarded != NULL) {
+        key = limit_address_key(&r->from);
+        if (!limit_take(LIMIT_ADDRESS, key, r->started, &r->limited) ||
+            (open && r->route->class == CALL_SLOW &&
+             !limit_take(LIMIT_LOGIN, key, r->started, &r->limited)))
+            return EDGE_LIMITED;
+    }
+    r->token = open ? NULL : headers_token(r->authorization);
+    if (r->token == NULL)
+        return EDGE_NONE;
+    r->user = limit_token_user(r->token);
+    return r->user == 0 || charge_user(r) ? EDGE_NONE : EDGE_LIMITED;
+}
+
+void request_user(struct request *r, const char *user) {
+    if (r->token == NULL || r->user != 0)
+        return;
+    r->user = limit_user_key(user);
+    limit_token_seen(r->token, r->user);
+    charge_user(r);
+}
+
 /* Only HTTP/1.0 may come without a host; what is named must be ours, in both places. */
 static bool knows_host(const struct request *r, const char *version) {
     return (r->host != NULL ? host_allowed(r->host) : strcmp(version, MHD_HTTP_VERSION_1_0) == 0) &&
@@ -119,6 +155,8 @@ enum MHD_Result request_headers(struct request *r, const char *method, const cha
     refused = r->edge != EDGE_NONE;
     if (!refused && !preflight)
         r->edge = choose_route(r);
+    if (!refused && charge(r) != EDGE_NONE)
+        r->edge = EDGE_LIMITED;
     /* with a body on its way, now is the only moment to refuse it */
     if (refused || (r->edge != EDGE_NONE && (r->chunked || r->content_length > 0)))
         return reply_edge(r, r->edge);

@@ -3,6 +3,7 @@
 #define CLINICQ_REQUEST_H
 
 #include "client.h"
+#include "limit.h"
 #include "memory.h"
 #include "pool.h"
 #include "problem.h"
@@ -48,6 +49,7 @@ struct request {
 
     /* headers, in the library's memory */
     const char *authorization;
+    const char *token;
     const char *origin;
     const char *host;
     const char *content_type;
@@ -64,6 +66,9 @@ struct request {
     size_t body_limit;
     size_t body_dropped;
 
+    uint64_t user; /* whose buckets were charged; 0: not known yet */
+    struct limit_state limited;
+
     unsigned status; /* 0 until a reply is queued */
     size_t bytes;
     char *actor; /* in the arena */
@@ -73,6 +78,8 @@ struct request *request_begin(struct client *client, struct MHD_Connection *mhd,
 enum MHD_Result request_headers(struct request *r, const char *method, const char *version);
 enum MHD_Result request_body(struct request *r, const char *data, size_t len);
 enum MHD_Result request_complete(struct request *r);
+/* The database has said whose token it is: the next request with it is charged beforehand. */
+void request_user(struct request *r, const char *user);
 void request_free(struct request *r);
 /* Frees the blocks that are kept for reuse. */
 void request_close(void);

@@ -44,7 +44,8 @@ is("$version_code $version", "0 clinicq-shim @{[db(q{SELECT extversion FROM pg_e
 # Numbers: what is none, and what is out of range.
 my %range = (CLINICQ_PORT => [1, 65535], CLINICQ_METRICS_PORT => [0, 65535], CLINICQ_READ_CONNECTIONS => [1, 256], CLINICQ_PIPELINE_DEPTH => [1, 256],
     CLINICQ_WRITE_CONNECTIONS => [1, 256], CLINICQ_SLOW_CONNECTIONS => [1, 256], CLINICQ_QUEUE_LENGTH => [1, 1_000_000], CLINICQ_REQUEST_TIMEOUT_MS => [10, 3_600_000],
-    CLINICQ_RECEIVE_TIMEOUT_MS => [10, 3_600_000], CLINICQ_MAX_CONNECTIONS => [1, 1_000_000], CLINICQ_DRAIN_TIMEOUT_MS => [0, 3_600_000]);
+    CLINICQ_RECEIVE_TIMEOUT_MS => [10, 3_600_000], CLINICQ_MAX_CONNECTIONS => [1, 1_000_000], CLINICQ_DRAIN_TIMEOUT_MS => [0, 3_600_000],
+    map { ("CLINICQ_${_}_BURST" => [0, 1_000_000], "CLINICQ_${_}_RATE" => [1, 1_000_000]) } qw(ADDRESS LOGIN USER WRITE));
 my %other = map { $_ => 1 } qw(CLINICQ_SHIM_DSN CLINICQ_SHIM_DSN_FILE CLINICQ_ADDRESS CLINICQ_ALLOWED_HOSTS CLINICQ_CORS_ORIGINS CLINICQ_PREPARE CLINICQ_LOG_LEVEL CLINICQ_TRUSTED_PROXIES CLINICQ_TLS_PROXY);
 is(join(' ', sort keys %range, keys %other), join(' ', sort keys %helped), 'each setting is tried here');
 for my $name (sort keys %range) {
