@@ -125,6 +125,8 @@ Datum clinicq_api_refresh(PG_FUNCTION_ARGS) {
     StringInfo json = makeStringInfo();
     Session session;
 
+    if (refresh != NULL && !session_token_is_well_formed(refresh))
+        faults_add(fields->faults, "refresh", "is no refresh token");
     faults_raise(fields->faults);
     /* A reply and no error, so that ending the session of a stolen token is committed. */
     if (!session_refresh(refresh, &session)) {
@@ -178,24 +180,37 @@ Datum clinicq_api_end_session(PG_FUNCTION_ARGS) {
     return reply(204, NULL, NULL);
 }
 
+static void read_password_change(FunctionCallInfo fcinfo, char **old_password, char **password) {
+    Fields *fields = fields_of_body(fcinfo);
+
+    *old_password = read_credential(fields, "old_password", false);
+    if (field_given(fields, "password", password, true))
+        password_check(fields->faults, *password, actor_current()->name);
+    if (*old_password != NULL && *password != NULL && strcmp(*old_password, *password) == 0)
+        faults_add(fields->faults, "password", "must be another one");
+    faults_raise(fields->faults);
+}
+
+/* The first call of a change, committed before the old password is looked at. */
 Datum clinicq_api_admit_password_change(PG_FUNCTION_ARGS) {
+    char *old_password;
+    char *password;
+
+    read_password_change(fcinfo, &old_password, &password);
     return admission(actor_current()->name);
 }
 
 Datum clinicq_api_change_password(PG_FUNCTION_ARGS) {
     const Actor *actor = actor_current();
-    Fields *fields = fields_of_body(fcinfo);
-    char *old_password = read_credential(fields, "old_password", false);
+    Faults *faults = faults_new();
+    char *old_password;
     char *password;
 
-    if (field_given(fields, "password", &password, true))
-        password_check(fields->faults, password, actor->name);
+    read_password_change(fcinfo, &old_password, &password);
     SPI_connect();
-    if (old_password != NULL && !user_password_is(actor->user_id, old_password))
-        faults_add(fields->faults, "old_password", "is wrong");
-    else if (old_password != NULL && password != NULL && strcmp(old_password, password) == 0)
-        faults_add(fields->faults, "password", "must be another one");
-    faults_raise(fields->faults);
+    if (!user_password_is(actor->user_id, old_password))
+        faults_add(faults, "old_password", "is wrong");
+    faults_raise(faults);
     user_set_password(actor->user_id, password);
     log_in_forget(actor->name);
     SPI_finish();

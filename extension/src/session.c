@@ -89,7 +89,7 @@ Datum sha256_datum(const char *value) {
     return PointerGetDatum(hash);
 }
 
-static bool token_is_well_formed(const char *token) {
+bool session_token_is_well_formed(const char *token) {
     return strlen(token) == SESSION_TOKEN_LENGTH &&
            strspn(token, "0123456789abcdef") == SESSION_TOKEN_LENGTH;
 }
@@ -209,8 +209,6 @@ bool session_refresh(const char *refresh, Session *session) {
     bool given;
     bool isnull;
 
-    if (!token_is_well_formed(refresh))
-        return false;
     SPI_connect();
     hash = sha256_datum(refresh);
     if (query_write(&refresh_by_token, &hash, NULL) == 0) {
@@ -247,7 +245,7 @@ bool session_authenticate(const char *token) {
     uint32 roles;
     bool isnull;
 
-    if (!token_is_well_formed(token))
+    if (!session_token_is_well_formed(token))
         return false;
     args[0] = sha256_datum(token);
     SPI_connect();
@@ -273,7 +271,7 @@ bool session_log_out(const char *token, bool *in_cookie) {
     bool isnull;
 
     *in_cookie = false;
-    if (!token_is_well_formed(token))
+    if (!session_token_is_well_formed(token))
         return false;
     args[0] = sha256_datum(token);
     SPI_connect();

@@ -58,6 +58,9 @@ extern void session_append_list(StringInfo json, int64 user_id, const char *toke
 /* {"token", "access", "refresh", "expires_in", "user": ...}; in_cookie: without the tokens. */
 extern void session_append_json(StringInfo json, const Session *session, bool in_cookie);
 
+/* Whether it has the shape of a token; nothing else is ever looked up. */
+extern bool session_token_is_well_formed(const char *token);
+
 /* SHA-256 of a text, as bytea. */
 extern Datum sha256_datum(const char *value);
 

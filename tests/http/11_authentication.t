@@ -61,7 +61,7 @@ for my $stale ("Token $unknown", 'Bearer x', 'Basic eA==', 'nonsense', 'Token ')
 
 # Log-in.
 my $reply = login($username, $password);
-is(join(' ', sort keys %{ $reply->{json} }), 'access expires_in token user', 'log-in answers token, access, expires_in, user');
+is(join(' ', sort keys %{ $reply->{json} }), 'access expires_in refresh token user', 'log-in answers token, access, refresh, expires_in, user');
 like($reply->{json}{token}, qr/^[0-9a-f]{64}$/, 'a token of 256 bits');
 is($reply->{json}{access}, $reply->{json}{token}, 'access is the token');
 is($reply->{json}{expires_in}, 12 * 3600, 'for twelve hours');
@@ -114,7 +114,7 @@ answers(me("Token $user->{token}"), 401, 'one that has run out is 401');
 sub fresh { return $user->{token} = login($user->{username}, $user->{password})->{json}{token} }
 my %ends = (
     'other roles' => sub { call(PATCH => "/api/users/$user->{id}/", as => 'admin', json => { roles => ['doctor'] }) },
-    'a new password' => sub { $user->{password} = 'another long password'; call(POST => "/api/users/$user->{id}/password/", as => 'admin', json => { password => $user->{password} }) },
+    'a new password' => sub { $user->{password} = 'seven brass kettles 31'; call(POST => "/api/users/$user->{id}/password/", as => 'admin', json => { password => $user->{password} }) },
     'being disabled' => sub { call(PATCH => "/api/users/$user->{id}/", as => 'admin', json => { disabled => JSON::PP::true }) },
 );
 for my $what ('other roles', 'a new password', 'being disabled') {

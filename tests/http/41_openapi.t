@@ -53,6 +53,7 @@ for my $status (map { $_->[0] } db_rows('SELECT DISTINCT status FROM clinicq.pro
 # Every path answers.
 my $visit = new_visit(new_queue());
 my %id = (queues => $visit->{queue}, visits => $visit->{id}, users => new_user()->{id});
+$id{auth} = db('SELECT max(id) FROM clinicq.session');
 for my $route (grep { $_->{path} !~ /logout/ } ROUTES) {
     my ($family) = $route->{path} =~ m{^/api/(\w+)};
     my $path = path_of($route, id => $id{$family}, registration_number => $visit->{patient});

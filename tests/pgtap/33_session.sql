@@ -53,7 +53,8 @@ UPDATE clinicq.session SET ends_at = now() + interval '5 minutes' WHERE ends_at 
 SELECT cmp_ok((tap.refresh(:'first'::jsonb->>'refresh') #>> '{body,expires_in}')::int, '<=', 300, 'no access token outlives the absolute limit');
 UPDATE clinicq.session SET ends_at = now() WHERE ends_at IS NOT NULL;
 SELECT is(tap.refresh(:'first'::jsonb->>'refresh')->>'status', '401', 'past it nothing is exchanged');
-SELECT format('SELECT is(tap.refresh(%L)->>''status'', ''401'', ''%s is no refresh token'')', t, left(t, 8)) FROM unnest(ARRAY['x', repeat('0', 64), repeat('f', 65), repeat('Z', 64)]) AS t \gexec
+SELECT format('SELECT is(tap.refresh(%L)->>''sqlstate'', ''22023'', ''%s is no refresh token'')', t, left(t, 8)) FROM unnest(ARRAY['x', repeat('f', 65), repeat('Z', 64)]) AS t \gexec
+SELECT is(tap.refresh(repeat('0', 64))->>'status', '401', 'nor is one that was never given out');
 SELECT is(tap.http('POST /api/auth/refresh/', NULL, NULL, '{}')->>'sqlstate', '22023', 'one is needed');
 
 -- Lists and ends.
