@@ -52,7 +52,7 @@ static const char *read_string(const char *p, char *out, size_t size) {
     for (p++; *p != '"'; p++) {
         if (*p == '\\' && strchr("\"\\/", *++p) == NULL)
             return NULL;
-        if ((unsigned char) *p < 0x20 || n + 1 >= size)
+        if ((unsigned char) *p < 0x20 || *p == 0x7f || n + 1 >= size)
             return NULL;
         out[n++] = *p;
     }
