@@ -64,6 +64,11 @@ static const char *skip_blanks(const char *p) {
     return p + strspn(p, " \t\r\n");
 }
 
+static bool is_header_name(const char *name) {
+    return name[0] != '\0' && name[strspn(name, "abcdefghijklmnopqrstuvwxyz"
+                                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-")] == '\0';
+}
+
 /* Adds the headers that the database asks for. */
 static void add_headers(struct request *r, struct MHD_Response *response, const char *json) {
     const char *p = skip_blanks(json);
@@ -79,7 +84,7 @@ static void add_headers(struct request *r, struct MHD_Response *response, const 
             log_request(LOG_ERROR, r->id, "a header of the database cannot be sent");
             return;
         }
-        if (MHD_add_response_header(response, name, value) != MHD_YES)
+        if (!is_header_name(name) || MHD_add_response_header(response, name, value) != MHD_YES)
             log_request(LOG_ERROR, r->id, "a header of the database cannot be sent");
         p = skip_blanks(p);
         if (*p != ',')
