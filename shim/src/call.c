@@ -33,7 +33,7 @@ static struct {
 void call_open(const struct config *c) {
     bool v6 = strchr(c->address, ':') != NULL;
 
-    base.scheme = c->tls_proxy != 0 ? "https://" : "http://";
+    base.scheme = c->secure ? "https://" : "http://";
     buffer_format(&base.fallback, "%s%s%s%s:%u", base.scheme, v6 ? "[" : "", c->address,
                   v6 ? "]" : "", c->port);
 }
@@ -193,6 +193,13 @@ static const char *user_agent(struct request *r) {
     return agent;
 }
 
+static void choose_lane(struct request *r) {
+    const char *body = r->call.parameters[P_BODY];
+
+    if (r->route != NULL && r->route->lane != NULL && body != NULL)
+        r->call.lane = lane_of_body(r->route->lane, body, strlen(body));
+}
+
 void call_build(struct request *r) {
     const char **p = r->call.parameters;
 
@@ -207,6 +214,17 @@ void call_build(struct request *r) {
     p[P_USER_AGENT] = user_agent(r);
     build_body(r);
     r->call.lane = NULL;
-    if (r->route != NULL && r->route->lane != NULL && p[P_BODY] != NULL)
-        r->call.lane = lane_of_body(r->route->lane, p[P_BODY], strlen(p[P_BODY]));
+    r->before = r->route != NULL && r->route->before != NULL;
+    if (r->before) {
+        r->call.class = CALL_WRITE;
+        p[P_ROUTE] = r->route->before;
+    } else {
+        choose_lane(r);
+    }
+}
+
+void call_follow(struct request *r) {
+    r->call.class = r->route->class;
+    r->call.parameters[P_ROUTE] = r->route->key;
+    choose_lane(r);
 }

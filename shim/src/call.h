@@ -13,6 +13,9 @@ void call_close(void);
 /* Fills r->call. The query must be valid, see call_query(). */
 void call_build(struct request *r);
 
+/* After the call that went before: the real one. */
+void call_follow(struct request *r);
+
 /* Turns the query string into the JSON parameter; false when it cannot be one. */
 bool call_query(struct request *r);
 

@@ -290,6 +290,7 @@ void config_load(struct config *c, int argc, char **argv) {
     parse_flags(c, argc, argv);
     check_dsn(c);
     check_texts(c);
+    c->secure = c->tls_proxy != 0;
 }
 
 void config_free(struct config *c) {

@@ -16,6 +16,7 @@ struct config {
     char *cors_origins;
     char *trusted_proxies;
     unsigned tls_proxy; /* 0 or 1 */
+    bool secure;        /* browsers reach us over TLS */
     unsigned address_burst, address_rate;
     unsigned login_burst, login_rate;
     unsigned user_burst, user_rate;

@@ -26,21 +26,25 @@ void cors_close(void) {
     free(cors.text);
 }
 
+bool cors_allows(const char *origin) {
+    for (size_t i = 0; i < cors.count; i++)
+        if (strcmp(origin, cors.origins[i]) == 0)
+            return true;
+    return false;
+}
+
 void cors_headers(struct MHD_Response *response, const char *origin, bool preflight) {
-    for (size_t i = 0; origin != NULL && i < cors.count; i++) {
-        if (strcmp(origin, cors.origins[i]) != 0)
-            continue;
-        MHD_add_response_header(response, "Access-Control-Allow-Origin", cors.origins[i]);
-        MHD_add_response_header(response, "Access-Control-Allow-Credentials", "true");
-        if (!preflight)
-            return;
-        MHD_add_response_header(
-            response, "Access-Control-Allow-Headers",
-            "accept, accept-encoding, authorization, content-type, dnt, origin, "
-            "user-agent, x-csrftoken, x-request-id, x-requested-with");
-        MHD_add_response_header(response, "Access-Control-Allow-Methods",
-                                "DELETE, GET, OPTIONS, PATCH, POST, PUT");
-        MHD_add_response_header(response, "Access-Control-Max-Age", "86400");
+    if (!cors_allows(origin))
         return;
-    }
+    MHD_add_response_header(response, "Access-Control-Allow-Origin", origin);
+    MHD_add_response_header(response, "Access-Control-Allow-Credentials", "true");
+    if (!preflight)
+        return;
+    MHD_add_response_header(response, "Access-Control-Allow-Headers",
+                            "accept, accept-encoding, authorization, content-type, dnt, origin, "
+                            "user-agent, x-clinicq-request, x-csrftoken, x-request-id, "
+                            "x-requested-with");
+    MHD_add_response_header(response, "Access-Control-Allow-Methods",
+                            "DELETE, GET, OPTIONS, PATCH, POST, PUT");
+    MHD_add_response_header(response, "Access-Control-Max-Age", "86400");
 }

@@ -115,6 +115,10 @@ static enum MHD_Result read_header(void *arg, enum MHD_ValueKind kind, const cha
         r->chunked = true;
     } else if (IS("Access-Control-Request-Method")) {
         r->preflight = true;
+    } else if (IS("Cookie")) {
+        r->cookie = value;
+    } else if (IS("X-ClinicQ-Request")) {
+        r->asks_itself = strcmp(value, "1") == 0;
     } else if (r->client->trusted && IS("X-Forwarded-For")) {
         add_forwarded(r, value, value_len);
     }

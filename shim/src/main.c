@@ -3,6 +3,7 @@
 #include "catalogue.h"
 #include "client.h"
 #include "config.h"
+#include "cookie.h"
 #include "cors.h"
 #include "host.h"
 #include "http.h"
@@ -51,6 +52,7 @@ int main(int argc, char **argv) {
     cors_open(config.cors_origins);
     proxy_open(config.trusted_proxies);
     limit_open(&config);
+    cookie_open(&config);
     call_open(&config);
     reply_open(&config);
     pool_open(&config);

@@ -9,6 +9,9 @@ static const struct edge_problem edges[] = {
     [EDGE_HOST] = {400, "unknown-host", "Unknown host", "No such host is served here."},
     [EDGE_QUERY] = {400, "malformed-query", "Malformed query",
                     "The query string is not valid UTF-8, holds a NUL or has too many parameters."},
+    [EDGE_FOREIGN] = {403, "foreign-page", "Refused",
+                      "A change with a cookie needs the header X-ClinicQ-Request: 1 and must come "
+                      "from a page of this clinic."},
     [EDGE_NOT_FOUND] = {404, "not-found", "Not found", "There is nothing at this address."},
     [EDGE_METHOD] = {405, "method-not-allowed", "Method not allowed",
                      "This method cannot be used at this address."},

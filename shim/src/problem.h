@@ -11,6 +11,7 @@ enum edge {
     EDGE_MALFORMED,
     EDGE_HOST,
     EDGE_QUERY,
+    EDGE_FOREIGN,
     EDGE_NOT_FOUND,
     EDGE_METHOD,
     EDGE_TOO_LARGE,

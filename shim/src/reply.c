@@ -1,6 +1,7 @@
 #include "reply.h"
 
 #include "config.h"
+#include "cookie.h"
 #include "cors.h"
 #include "log.h"
 #include "loop.h"
@@ -36,7 +37,7 @@ static const char *const every_reply[][2] = {
 static bool secure; /* browsers reach us over TLS */
 
 void reply_open(const struct config *c) {
-    secure = c->tls_proxy != 0;
+    secure = c->secure;
 }
 
 static void release_result(void *result) {
@@ -69,6 +70,18 @@ static bool is_header_name(const char *name) {
                                                 "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-")] == '\0';
 }
 
+/* Another site's form must not log a browser in either. */
+static void add_session(const struct request *r, struct MHD_Response *response,
+                        const char *session) {
+    char set_cookie[512];
+
+    if (r->origin != NULL && !cookie_from_us(r))
+        return;
+    if (!cookie_write(session, set_cookie, sizeof(set_cookie)) ||
+        MHD_add_response_header(response, "Set-Cookie", set_cookie) != MHD_YES)
+        log_request(LOG_ERROR, r->id, "a session of the database cannot be sent");
+}
+
 /* Adds the headers that the database asks for. */
 static void add_headers(struct request *r, struct MHD_Response *response, const char *json) {
     const char *p = skip_blanks(json);
@@ -84,7 +97,9 @@ static void add_headers(struct request *r, struct MHD_Response *response, const 
             log_request(LOG_ERROR, r->id, "a header of the database cannot be sent");
             return;
         }
-        if (!is_header_name(name) || MHD_add_response_header(response, name, value) != MHD_YES)
+        if (strcmp(name, "Set-Session") == 0)
+            add_session(r, response, value);
+        else if (!is_header_name(name) || MHD_add_response_header(response, name, value) != MHD_YES)
             log_request(LOG_ERROR, r->id, "a header of the database cannot be sent");
         p = skip_blanks(p);
         if (*p != ',')
@@ -140,6 +155,8 @@ static enum MHD_Result send_reply(struct request *r, const struct reply *reply) 
         MHD_add_response_header(response, "Allow", r->match.node->allow);
     if (r->edge == EDGE_LIMITED)
         add_limits(response, &r->limited);
+    if (r->retry_after > 0)
+        add_number(response, "Retry-After", r->retry_after);
     if ((reply->status == 503 || reply->status == 429) &&
         MHD_get_response_header(response, "Retry-After") == NULL)
         MHD_add_response_header(response, "Retry-After", "1");
@@ -198,6 +215,19 @@ static bool is_ours(const PGresult *error, const char *sqlstate) {
            PQresultErrorField(error, PG_DIAG_MESSAGE_HINT) != NULL;
 }
 
+/* The member retry_after of the object. */
+static unsigned retry_after(const char *detail) {
+    static const char name[] = "\"retry_after\"";
+    const char *at = strstr(detail, name);
+    unsigned long seconds;
+
+    if (at == NULL)
+        return 0;
+    at = skip_blanks(at + sizeof(name) - 1);
+    seconds = *at == ':' ? strtoul(skip_blanks(at + 1), NULL, 10) : 0;
+    return seconds <= 86400 ? (unsigned) seconds : 86400;
+}
+
 static enum MHD_Result reply_error(struct request *r, const PGresult *error) {
     const char *sqlstate = PQresultErrorField(error, PG_DIAG_SQLSTATE);
     const char *message = PQresultErrorField(error, PG_DIAG_MESSAGE_PRIMARY);
@@ -221,6 +251,8 @@ static enum MHD_Result reply_error(struct request *r, const PGresult *error) {
     p.title = known->title;
     reveal = known->reveal && is_ours(error, sqlstate);
     p.detail = reveal ? message : known->title;
+    if (reveal && known->status == 429 && detail != NULL)
+        r->retry_after = retry_after(detail);
     p.errors = reveal && detail != NULL && detail[0] == '{' ? detail : NULL;
     return send_problem(r, &p, NULL);
 }

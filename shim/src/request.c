@@ -3,6 +3,7 @@
 #include "call.h"
 #include "catalogue.h"
 #include "clock.h"
+#include "cookie.h"
 #include "headers.h"
 #include "host.h"
 #include "http.h"
@@ -29,9 +30,24 @@ static struct {
     unsigned kept;
 } spare;
 
+/* The call before the real one has been committed, and lets it follow. */
+static bool may_follow(const struct call *call) {
+    return call->outcome == CALL_RESULT && !call->failed && PQntuples(call->result) == 1 &&
+           strcmp(PQgetvalue(call->result, 0, 0), "204") == 0;
+}
+
 static void request_done(struct call *call) {
     struct request *r = list_item(call, struct request, call);
 
+    if (r->before && may_follow(call)) {
+        PQclear(call->result);
+        call->result = NULL;
+        r->before = false;
+        call_follow(r);
+        if (pool_submit(call))
+            return;
+        r->edge = EDGE_QUEUE_FULL;
+    }
     r->stage = STAGE_ANSWER;
     http_resume(r->mhd);
 }
@@ -96,16 +112,17 @@ static enum edge choose_route(struct request *r) {
     return call_query(r) ? EDGE_NONE : EDGE_QUERY;
 }
 
-static bool charge_user(struct request *r) {
-    static const bool is_write[METHODS] = {
-        [POST] = true, [PUT] = true, [PATCH] = true, [DELETE] = true};
+static const bool is_write[METHODS] = {
+    [POST] = true, [PUT] = true, [PATCH] = true, [DELETE] = true, [METHOD_OTHER] = true};
 
+static bool charge_user(struct request *r) {
     return limit_take(LIMIT_USER, r->user, r->started, &r->limited) &&
            (!is_write[r->method] || limit_take(LIMIT_WRITE, r->user, r->started, &r->limited));
 }
 
-/* Before the database: the buckets of the address, then those of the user. */
-static enum edge charge(struct request *r) {
+/* Before the database: the buckets of the address, whose token it is and whether a browser was made
+ * to send it, the buckets of the user. */
+static enum edge admit(struct request *r) {
     bool open = r->route != NULL && r->route->open;
     uint64_t key;
 
@@ -117,9 +134,18 @@ static enum edge charge(struct request *r) {
              !limit_take(LIMIT_LOGIN, key, r->started, &r->limited)))
             return EDGE_LIMITED;
     }
-    r->token = open ? NULL : headers_token(r->authorization);
+    if (open)
+        return EDGE_NONE;
+    if (r->authorization != NULL) {
+        r->token = headers_token(r->authorization);
+    } else if (r->cookie != NULL) {
+        r->token = cookie_read(r, r->cookie);
+        r->by_cookie = r->token != NULL;
+    }
     if (r->token == NULL)
         return EDGE_NONE;
+    if (r->by_cookie && is_write[r->method] && !(r->asks_itself && cookie_from_us(r)))
+        return EDGE_FOREIGN;
     r->user = limit_token_user(r->token);
     return r->user == 0 || charge_user(r) ? EDGE_NONE : EDGE_LIMITED;
 }
@@ -140,6 +166,7 @@ static bool knows_host(const struct request *r, const char *version) {
 
 enum MHD_Result request_headers(struct request *r, const char *method, const char *version) {
     bool preflight, refused;
+    enum edge admitted;
 
     r->method = method_parse(method);
     headers_read(r);
@@ -155,8 +182,9 @@ enum MHD_Result request_headers(struct request *r, const char *method, const cha
     refused = r->edge != EDGE_NONE;
     if (!refused && !preflight)
         r->edge = choose_route(r);
-    if (!refused && charge(r) != EDGE_NONE)
-        r->edge = EDGE_LIMITED;
+    admitted = refused ? EDGE_NONE : admit(r);
+    if (admitted != EDGE_NONE)
+        r->edge = admitted;
     /* with a body on its way, now is the only moment to refuse it */
     if (refused || (r->edge != EDGE_NONE && (r->chunked || r->content_length > 0)))
         return reply_edge(r, r->edge);
@@ -186,7 +214,7 @@ enum MHD_Result request_complete(struct request *r) {
     case STAGE_BODY:
         break;
     case STAGE_ANSWER:
-        return reply_call(r);
+        return r->edge != EDGE_NONE ? reply_edge(r, r->edge) : reply_call(r);
     default:
         return MHD_YES;
     }

@@ -50,6 +50,9 @@ struct request {
     /* headers, in the library's memory */
     const char *authorization;
     const char *token;
+    const char *cookie;
+    bool asks_itself; /* X-ClinicQ-Request: 1, which no form of another site can send */
+    bool by_cookie;   /* the token is the cookie's */
     const char *origin;
     const char *host;
     const char *content_type;
@@ -66,7 +69,9 @@ struct request {
     size_t body_limit;
     size_t body_dropped;
 
-    uint64_t user; /* whose buckets were charged; 0: not known yet */
+    bool before;          /* the call that goes before the real one */
+    unsigned retry_after; /* seconds that the database asks to wait, 0 if it does not */
+    uint64_t user;        /* whose buckets were charged; 0: not known yet */
     struct limit_state limited;
 
     unsigned status; /* 0 until a reply is queued */

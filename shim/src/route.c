@@ -76,6 +76,12 @@ static bool parse_route(struct json_object *from, struct route *r) {
     r->body_limit = limit > 0 ? (size_t) limit : 65536;
     r->key = memory_text(key);
     r->path = memory_text(path);
+    if (member_true(from, "before")) {
+        struct buffer before = {0};
+
+        buffer_format(&before, "BEFORE %s", key);
+        r->before = before.data;
+    }
     r->lane = lane != NULL ? memory_text(lane) : NULL;
     return true;
 }
@@ -230,6 +236,7 @@ void catalogue_drop(struct catalogue *c) {
     for (size_t i = 0; i < c->route_count; i++) {
         free(c->routes[i].key);
         free(c->routes[i].path);
+        free(c->routes[i].before);
         free(c->routes[i].lane);
     }
     for (size_t i = 0; i < c->problem_count; i++) {

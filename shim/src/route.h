@@ -23,6 +23,7 @@ struct route {
     enum call_class class;
     bool takes_fields;
     bool open;
+    char *before; /* the key of the call that goes before, or NULL */
     size_t body_limit;
     char *lane; /* body field, or NULL */
 };
