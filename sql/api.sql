@@ -217,3 +217,28 @@ CREATE FUNCTION clinicq_api.unlock_user(path text[], query jsonb, body text) RET
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_unlock_user';
 COMMENT ON FUNCTION clinicq_api.unlock_user(text[], jsonb, text) IS
     'Lets a user try to log in again at once after wrong log-ins. Who: admin.';
+
+CREATE FUNCTION clinicq_api.enrol_totp(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_enrol_totp';
+COMMENT ON FUNCTION clinicq_api.enrol_totp(text[], jsonb, text) IS
+    'Begins to set up a second factor (RFC 6238); answers its secret and otpauth URI. Errors: QC409 one is in force. Who: any valid token.';
+
+CREATE FUNCTION clinicq_api.admit_code(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_admit_code';
+COMMENT ON FUNCTION clinicq_api.admit_code(text[], jsonb, text) IS
+    'Counts a try of a code before it is looked at; 429 where it has to wait. Who: any valid token.';
+
+CREATE FUNCTION clinicq_api.confirm_totp(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_confirm_totp';
+COMMENT ON FUNCTION clinicq_api.confirm_totp(text[], jsonb, text) IS
+    'Puts the second factor in force with a first code; answers ten recovery codes, this once. Who: any valid token.';
+
+CREATE FUNCTION clinicq_api.remove_totp(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_remove_totp';
+COMMENT ON FUNCTION clinicq_api.remove_totp(text[], jsonb, text) IS
+    'Takes the second factor away, with a code of it or a recovery code. Who: any valid token.';
+
+CREATE FUNCTION clinicq_api.reset_totp(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_reset_totp';
+COMMENT ON FUNCTION clinicq_api.reset_totp(text[], jsonb, text) IS
+    'Takes away the second factor of a user who has lost it; ends the sessions. Who: admin.';

@@ -36,6 +36,12 @@ AS 'MODULE_PATHNAME', 'clinicq_unlock_user';
 COMMENT ON FUNCTION clinicq.unlock_user(text) IS
     'Lets a name try to log in again at once, from everywhere, after wrong log-ins. Who: admin.';
 
+CREATE FUNCTION clinicq.reset_totp(username text) RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'clinicq_reset_totp';
+COMMENT ON FUNCTION clinicq.reset_totp(text) IS
+    'Takes away the second factor of a user who has lost it, and ends the user''s sessions. Errors: P0002 no such user. Who: admin.';
+
 CREATE FUNCTION clinicq.disable_user(username text) RETURNS void
 LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'clinicq_disable_user';

@@ -61,12 +61,15 @@ void actor_begin_http(const char *request_id, const char *client) {
     in_request = true;
 }
 
-void actor_set_user(int64 user_id, const char *name, uint32 roles, bool password_expired) {
+void actor_set_user(int64 user_id, const char *name, uint32 roles) {
     Assert(in_request && current.user_id == 0);
     current.user_id = user_id;
     strlcpy(current.name, name, sizeof current.name);
     current.roles = roles;
-    current.password_expired = password_expired;
+}
+
+void actor_set_due(const char *due) {
+    current.due = due;
 }
 
 /* The address of a psql client; none over a Unix socket. */

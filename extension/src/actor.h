@@ -32,7 +32,7 @@ typedef struct Actor {
     uint32 roles;    /* only over HTTP; use actor_roles() */
     char client[52]; /* address, "" if unknown */
     char request_id[65];
-    bool password_expired; /* a one-time password, which has to be changed first */
+    const char *due; /* what has to be done before anything else; NULL: nothing */
 } Actor;
 
 extern void actor_init(void);
@@ -45,7 +45,9 @@ extern const Actor *actor_current(void);
  * actor_authenticate() finds. 55000 if one was begun already in this transaction.
  */
 extern void actor_begin_http(const char *request_id, const char *client);
-extern void actor_set_user(int64 user_id, const char *name, uint32 roles, bool password_expired);
+extern void actor_set_user(int64 user_id, const char *name, uint32 roles);
+/* due: a text that lives on. Until it is done only routes for any valid token may be called. */
+extern void actor_set_due(const char *due);
 
 /* Roles in force, as bits. */
 extern uint32 actor_roles(void);

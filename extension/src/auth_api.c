@@ -14,6 +14,7 @@
 #include "query.h"
 #include "reply.h"
 #include "session.h"
+#include "totp.h"
 #include "user.h"
 #include "utils/timestamp.h"
 
@@ -26,6 +27,10 @@ PG_FUNCTION_INFO_V1(clinicq_api_list_sessions);
 PG_FUNCTION_INFO_V1(clinicq_api_end_session);
 PG_FUNCTION_INFO_V1(clinicq_api_admit_password_change);
 PG_FUNCTION_INFO_V1(clinicq_api_change_password);
+PG_FUNCTION_INFO_V1(clinicq_api_enrol_totp);
+PG_FUNCTION_INFO_V1(clinicq_api_admit_code);
+PG_FUNCTION_INFO_V1(clinicq_api_confirm_totp);
+PG_FUNCTION_INFO_V1(clinicq_api_remove_totp);
 PG_FUNCTION_INFO_V1(clinicq_api_me);
 PG_FUNCTION_INFO_V1(clinicq_api_health);
 
@@ -107,9 +112,17 @@ Datum clinicq_api_log_in(PG_FUNCTION_ARGS) {
                                                        : SESSION_SLIDING;
     StringInfo json = makeStringInfo();
     Session session;
+    char *code;
+    LogIn result;
 
+    field_text(fields, "code", &code);
     faults_raise(fields->faults);
-    if (!log_in(username, password, kind, &session)) {
+    result = log_in(username, password, code, kind, &session);
+    if (result == LOG_IN_CODE_NEEDED) {
+        appendStringInfoString(json, "{\"code\":[\"is required: a second factor is in force\"]}");
+        return reply(400, json, NULL);
+    }
+    if (result != LOG_IN_DONE) {
         appendStringInfoString(
             json,
             "{\"non_field_errors\":[\"Unable to log in with the given username and password.\"]}");
@@ -160,6 +173,8 @@ Datum clinicq_api_list_sessions(PG_FUNCTION_ARGS) {
 
     if (username != NULL)
         actor_require(ROLE_ADMIN);
+    if (username != NULL && actor_current()->due != NULL)
+        ereport(ERROR, errcode(ERRCODE_CQ_DUE), errmsg("%s", actor_current()->due));
     SPI_connect();
     if (username != NULL)
         user_id = user_find(username);
@@ -171,7 +186,7 @@ Datum clinicq_api_list_sessions(PG_FUNCTION_ARGS) {
 Datum clinicq_api_end_session(PG_FUNCTION_ARGS) {
     const Actor *actor = actor_current();
     int64 id = path_id(fcinfo, 0, "session");
-    bool of_anybody = (actor->roles & ROLE_ADMIN) != 0 && !actor->password_expired;
+    bool of_anybody = (actor->roles & ROLE_ADMIN) != 0 && actor->due == NULL;
 
     SPI_connect();
     if (!session_end(id, of_anybody ? 0 : actor->user_id))
@@ -213,6 +228,63 @@ Datum clinicq_api_change_password(PG_FUNCTION_ARGS) {
     faults_raise(faults);
     user_set_password(actor->user_id, password);
     log_in_forget(actor->name);
+    SPI_finish();
+    return reply(204, NULL, NULL);
+}
+
+Datum clinicq_api_enrol_totp(PG_FUNCTION_ARGS) {
+    const Actor *actor = actor_current();
+    StringInfo json = makeStringInfo();
+
+    if (actor->user_id == 0)
+        error_not_found("user", actor->name);
+    SPI_connect();
+    totp_enrol(actor->user_id, actor->name, json);
+    SPI_finish();
+    return reply(201, json, NULL);
+}
+
+/* The first call of whatever takes a code: tries are counted as those of log-in are. */
+Datum clinicq_api_admit_code(PG_FUNCTION_ARGS) {
+    Fields *fields = fields_of_body(fcinfo);
+
+    read_credential(fields, "code", true);
+    faults_raise(fields->faults);
+    return admission(actor_current()->name);
+}
+
+static void code_is_wrong(void) {
+    Faults *faults = faults_new();
+
+    faults_add(faults, "code", "is wrong, or was used before");
+    faults_raise(faults);
+}
+
+Datum clinicq_api_confirm_totp(PG_FUNCTION_ARGS) {
+    Fields *fields = fields_of_body(fcinfo);
+    char *code = read_credential(fields, "code", true);
+    StringInfo json = makeStringInfo();
+
+    faults_raise(fields->faults);
+    SPI_connect();
+    if (!totp_confirm(actor_current()->user_id, code, json))
+        code_is_wrong();
+    log_in_forget(actor_current()->name);
+    SPI_finish();
+    return reply(200, json, NULL);
+}
+
+Datum clinicq_api_remove_totp(PG_FUNCTION_ARGS) {
+    int64 user_id = actor_current()->user_id;
+    Fields *fields = fields_of_body(fcinfo);
+    char *code = read_credential(fields, "code", true);
+
+    faults_raise(fields->faults);
+    SPI_connect();
+    if (!totp_take(user_id, code))
+        code_is_wrong();
+    totp_remove(user_id);
+    log_in_forget(actor_current()->name);
     SPI_finish();
     return reply(204, NULL, NULL);
 }

@@ -183,10 +183,9 @@ Datum clinicq_call(PG_FUNCTION_ARGS) {
     }
     if (route == NULL)
         ereport(ERROR, errcode(ERRCODE_CQ_METHOD), errmsg("this method is not allowed here"));
-    if (actor_current()->password_expired && !route->for_anyone)
-        ereport(ERROR, errcode(ERRCODE_CQ_PASSWORD_EXPIRED),
-                errmsg("the password was for one time and has to be changed first"),
-                errhint("POST /api/auth/password/ with old_password and password."));
+    if (actor_current()->due != NULL && !route->for_anyone)
+        ereport(ERROR, errcode(ERRCODE_CQ_DUE), errmsg("%s", actor_current()->due),
+                errhint("POST /api/auth/password/ or /api/auth/totp/ does it."));
 
     result = route_invoke(&route->function, fcinfo, &isnull);
     if (!isnull)

@@ -9,6 +9,7 @@
 #include "password.h"
 #include "query.h"
 #include "setting.h"
+#include "totp.h"
 #include "utils/formatting.h"
 #include "utils/timestamp.h"
 
@@ -62,6 +63,9 @@ QUERY(user_rehash,
       "UPDATE clinicq.app_user SET password_hash = $3 WHERE id = $1 AND password_hash = $2",
       INT8OID, TEXTOID, TEXTOID);
 
+static const char *const outcomes[] = {
+    [LOG_IN_DONE] = "done", [LOG_IN_WRONG] = "failed", [LOG_IN_CODE_NEEDED] = "code needed"};
+
 static Datum name_hash(const char *username) {
     return sha256_datum(asc_tolower(username, strlen(username)));
 }
@@ -105,7 +109,9 @@ static void succeed(const char *username, const char *password, int64 user_id, D
     }
 }
 
-bool log_in(const char *username, const char *password, SessionKind kind, Session *session) {
+LogIn log_in(const char *username, const char *password, const char *code, SessionKind kind,
+             Session *session) {
+    LogIn result = LOG_IN_WRONG;
     MemoryContext caller = CurrentMemoryContext;
     Datum name[1] = {CStringGetTextDatum(username)};
     Datum hash;
@@ -127,13 +133,16 @@ bool log_in(const char *username, const char *password, SessionKind kind, Sessio
         password_verify_nobody(password); /* takes as long as a wrong password */
         right = false;
     }
-    if (right) {
+    if (right && code == NULL && totp_is_confirmed(session->user_id))
+        result = LOG_IN_CODE_NEEDED;
+    else if (right && (!totp_is_confirmed(session->user_id) || totp_take(session->user_id, code))) {
         succeed(username, password, session->user_id, &hash);
-        right = session_open(session, hash, kind);
+        if (session_open(session, hash, kind))
+            result = LOG_IN_DONE;
     }
-    audit_event("LOG_IN", "app_user", session->user_id, right ? "done" : "failed");
+    audit_event("LOG_IN", "app_user", session->user_id, outcomes[result]);
     SPI_finish();
-    return right;
+    return result;
 }
 
 void log_in_forget(const char *username) {
@@ -157,7 +166,8 @@ Datum clinicq_log_in(PG_FUNCTION_ARGS) {
     SPI_connect();
     wait = log_in_admit(ARG_CSTRING(0));
     SPI_finish();
-    if (wait == 0 && log_in(ARG_CSTRING(0), ARG_CSTRING(1), SESSION_SLIDING, &session)) {
+    if (wait == 0 && log_in(ARG_CSTRING(0), ARG_CSTRING(1), ARG_CSTRING(2), SESSION_SLIDING,
+                            &session) == LOG_IN_DONE) {
         values[0] = CStringGetTextDatum(session.token);
         values[1] = TimestampTzGetDatum(session.expires_at);
         values[2] = CStringGetTextDatum(session.username);

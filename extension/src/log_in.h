@@ -19,12 +19,19 @@
  */
 extern int log_in_admit(const char *username);
 
+typedef enum LogIn {
+    LOG_IN_DONE,
+    LOG_IN_WRONG,      /* name, password or code, or the user is disabled */
+    LOG_IN_CODE_NEEDED /* the password is right; a second factor is in force and no code came */
+} LogIn;
+
 /*
- * Checks the password of an admitted try and opens a session. False where name or password is
- * wrong or the user is disabled, after the same time of hashing. Never raises for those.
- * QC429: too many passwords are being checked.
+ * Checks the password of an admitted try, and the code where a second factor is in force (NULL:
+ * none given), and opens a session. Unknown names take the same time of hashing. Never raises for
+ * those. QC429: too many passwords are being checked.
  */
-extern bool log_in(const char *username, const char *password, SessionKind kind, Session *session);
+extern LogIn log_in(const char *username, const char *password, const char *code, SessionKind kind,
+                    Session *session);
 
 /* Forgets the tries of a name, from everywhere. Between SPI_connect and SPI_finish. */
 extern void log_in_forget(const char *username);

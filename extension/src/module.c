@@ -3,6 +3,7 @@
  */
 #include "postgres.h"
 
+#include <liboath/oath.h>
 #include <sodium.h>
 
 #include "actor.h"
@@ -16,6 +17,8 @@ void _PG_init(void);
 void _PG_init(void) {
     if (sodium_init() < 0)
         ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("libsodium cannot be initialised"));
+    if (oath_init() != OATH_OK)
+        ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("liboath cannot be initialised"));
     actor_init();
     cache_init();
 }

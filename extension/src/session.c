@@ -14,6 +14,7 @@
 #include "json.h"
 #include "query.h"
 #include "setting.h"
+#include "totp.h"
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(clinicq_log_out);
@@ -242,6 +243,7 @@ bool session_authenticate(const char *token) {
     Datum args[3];
     TimestampTz now = GetCurrentTransactionStartTimestamp();
     TimestampTz last_used;
+    int64 user_id;
     uint32 roles;
     bool isnull;
 
@@ -255,7 +257,12 @@ bool session_authenticate(const char *token) {
     }
     roles = roles_from_array(row_value(0, 3, &isnull));
     last_used = row_int64(0, 4);
-    actor_set_user(row_int64(0, 1), row_text(0, 2), roles, DatumGetBool(row_value(0, 6, &isnull)));
+    user_id = row_int64(0, 1);
+    actor_set_user(user_id, row_text(0, 2), roles);
+    if (DatumGetBool(row_value(0, 6, &isnull)))
+        actor_set_due("the password was for one time and has to be changed first");
+    else if (totp_is_due(user_id, roles))
+        actor_set_due("a second factor has to be set up first");
     if (now - last_used > TOUCH_INTERVAL) {
         args[1] = TimestampTzGetDatum(sliding_expiry(roles));
         args[2] = TimestampTzGetDatum(last_used);

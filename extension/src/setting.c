@@ -7,6 +7,7 @@
 #include "funcapi.h"
 #include "query.h"
 #include "registration.h"
+#include "totp.h"
 #include "utils/memutils.h"
 
 PG_FUNCTION_INFO_V1(clinicq_setting);
@@ -58,6 +59,10 @@ static const SettingRule rules[SETTING_COUNT] = {
         {"log_in_account_attempts", "50", .min = 5, .max = 100000,
          .description =
              "Wrong log-ins with one name from all addresses in 15 minutes, past which addresses that it never logged in from have to wait."},
+    [SETTING_TOTP_ROLES] =
+        {"totp_roles", "", .fault = totp_roles_fault,
+         .description =
+             "Roles that must log in with a second factor, with commas between them; empty for none."},
     [SETTING_PASSWORD_HASH_SLOTS] = {"password_hash_slots", "2", .min = 1, .max = 64,
                                      .description = "How many passwords are hashed at a time."},
     [SETTING_PASSWORD_MEMORY_KIB] = {"password_memory_kib", "19456", .min = 7168, .max = 1048576,

@@ -11,6 +11,8 @@
 #include "password.h"
 #include "query.h"
 #include "reply.h"
+#include "session.h"
+#include "totp.h"
 #include "user.h"
 
 PG_FUNCTION_INFO_V1(clinicq_api_list_users);
@@ -19,6 +21,7 @@ PG_FUNCTION_INFO_V1(clinicq_api_get_user);
 PG_FUNCTION_INFO_V1(clinicq_api_update_user);
 PG_FUNCTION_INFO_V1(clinicq_api_set_password);
 PG_FUNCTION_INFO_V1(clinicq_api_unlock_user);
+PG_FUNCTION_INFO_V1(clinicq_api_reset_totp);
 
 #define USER_COLUMNS "id, username, roles, disabled_at IS NOT NULL, created_at, updated_at"
 
@@ -151,6 +154,19 @@ Datum clinicq_api_unlock_user(PG_FUNCTION_ARGS) {
     actor_require(ROLE_ADMIN);
     SPI_connect();
     log_in_forget(user_find_name(path_id(fcinfo, 0, "user")));
+    SPI_finish();
+    return reply(204, NULL, NULL);
+}
+
+Datum clinicq_api_reset_totp(PG_FUNCTION_ARGS) {
+    int64 id;
+
+    actor_require(ROLE_ADMIN);
+    id = path_id(fcinfo, 0, "user");
+    SPI_connect();
+    user_find_name(id);
+    totp_remove(id);
+    session_end_all(id);
     SPI_finish();
     return reply(204, NULL, NULL);
 }

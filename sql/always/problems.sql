@@ -11,7 +11,7 @@ INSERT INTO clinicq.problem (sqlstate, status, type, title, reveal, shipped) VAL
     ('54000', 400, 'malformed-body', 'The body is too large', false, true),
     ('28000', 401, 'unauthenticated', 'Authentication is needed', true, true),
     ('42501', 403, 'forbidden', 'Not permitted', true, true),
-    ('QC403', 403, 'password-change-required', 'The password has to be changed first', true, true),
+    ('QC403', 403, 'first-things-first', 'Something has to be done before anything else', true, true),
     ('P0002', 404, 'not-found', 'Not found', true, true),
     ('QC405', 405, 'method-not-allowed', 'Method not allowed', true, true),
     ('QC409', 409, 'conflict', 'Not possible in the present state', true, true),

@@ -7,6 +7,9 @@ INSERT INTO clinicq.route (method, path, function, class, body, lane, who, summa
     ('GET', '/api/auth/sessions/', 'clinicq_api.list_sessions', 'read', 'none', NULL, '{any}', 'The sessions of this user, with device and last use; for an admin those of ?user= too.', true),
     ('DELETE', '/api/auth/sessions/{id}/', 'clinicq_api.end_session', 'write', 'none', NULL, '{any}', 'End one of one''s own sessions; an admin anyone''s.', true),
     ('POST', '/api/auth/password/', 'clinicq_api.change_password', 'slow', 'fields', NULL, '{any}', 'Change one''s own password (old_password, password); ends all sessions.', true),
+    ('POST', '/api/auth/totp/', 'clinicq_api.enrol_totp', 'write', 'none', NULL, '{any}', 'Begin to set up a second factor; answers its secret and otpauth URI.', true),
+    ('POST', '/api/auth/totp/confirm/', 'clinicq_api.confirm_totp', 'write', 'fields', NULL, '{any}', 'Put the second factor in force with a first code; answers recovery codes.', true),
+    ('POST', '/api/auth/totp/remove/', 'clinicq_api.remove_totp', 'write', 'fields', NULL, '{any}', 'Take the second factor away, with a code of it.', true),
     ('GET', '/api/auth/me/', 'clinicq_api.me', 'read', 'none', NULL, '{any}', 'Who is logged in, with roles.', true),
     ('GET', '/api/health/', 'clinicq_api.health', 'read', 'none', NULL, '{anyone}', 'Whether the service and its database answer.', true),
     ('GET', '/api/openapi.json', 'clinicq_api.openapi', 'read', 'none', NULL, '{anyone}', 'This description.', true),
@@ -42,9 +45,11 @@ INSERT INTO clinicq.route (method, path, function, class, body, lane, who, summa
     ('GET', '/api/users/{id}/', 'clinicq_api.get_user', 'read', 'none', NULL, '{admin}', 'One user.', true),
     ('PATCH', '/api/users/{id}/', 'clinicq_api.update_user', 'write', 'fields', NULL, '{admin}', 'Change roles, disable or enable a user; ends the sessions.', true),
     ('POST', '/api/users/{id}/password/', 'clinicq_api.set_password', 'slow', 'fields', NULL, '{admin}', 'Give a user a new password; ends the sessions.', true),
-    ('POST', '/api/users/{id}/unlock/', 'clinicq_api.unlock_user', 'write', 'none', NULL, '{admin}', 'Let a user try to log in again at once after wrong log-ins.', true)
+    ('POST', '/api/users/{id}/unlock/', 'clinicq_api.unlock_user', 'write', 'none', NULL, '{admin}', 'Let a user try to log in again at once after wrong log-ins.', true),
+    ('POST', '/api/users/{id}/totp_reset/', 'clinicq_api.reset_totp', 'write', 'none', NULL, '{admin}', 'Take away the second factor of a user who has lost it; ends the sessions.', true)
 ON CONFLICT (method, path) DO NOTHING;
 
 -- Passwords are looked at only after the try is counted.
 UPDATE clinicq.route SET before = 'clinicq_api.admit_log_in' WHERE function = 'clinicq_api.log_in';
+UPDATE clinicq.route SET before = 'clinicq_api.admit_code' WHERE function IN ('clinicq_api.confirm_totp', 'clinicq_api.remove_totp');
 UPDATE clinicq.route SET before = 'clinicq_api.admit_password_change' WHERE function = 'clinicq_api.change_password';

@@ -106,7 +106,7 @@ $$, 'every table of clinical or access data has the triggers for each kind of ch
 SELECT set_eq($$
     SELECT c.relname::text FROM pg_class c WHERE c.relnamespace = 'clinicq'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
         AND c.relname NOT IN (SELECT name FROM tap.table_of)
-$$, ARRAY['audit_event', 'log_in_attempt', 'migration', 'migration_state', 'problem', 'refresh_token', 'registration_counter', 'route', 'session', 'token_counter', 'visit_event'],
+$$, ARRAY['audit_event', 'log_in_attempt', 'migration', 'migration_state', 'problem', 'refresh_token', 'recovery_code', 'registration_counter', 'route', 'session', 'token_counter', 'totp', 'visit_event'],
     'the tables without audit are these: numbers, sessions, log-ins, events and what migrate() writes');
 
 -- Closed.
