@@ -25,6 +25,10 @@ test: ## run every test suite (SUITES="http pgtap" for some)
 lint: ## check format, C, shell scripts and blanks
 	@tests/lint
 
+fuzz: ## search for input that breaks a parser, for ten minutes
+	@docker/local/packages run test
+	@CLINICQ_FUZZ_SECONDS=$${CLINICQ_FUZZ_SECONDS:-600} tests/fuzz/run
+
 bench: ## measure speed
 	@docker/local/packages run bench
 	@tests/load/bench
@@ -44,4 +48,4 @@ clean: ## remove what was built
 	@$(MAKE) --no-print-directory -C extension clean
 	@$(MAKE) --no-print-directory -C shim clean
 
-.PHONY: help run start stop fresh psql test lint bench coverage install uninstall clean
+.PHONY: help run start stop fresh psql test lint fuzz bench coverage install uninstall clean

@@ -1,0 +1,397 @@
+#include "harness.h"
+
+#include "call.h"
+#include "config.h"
+#include "cors.h"
+#include "host.h"
+#include "limit.h"
+#include "proxy.h"
+#include "query.h"
+#include "reply.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Shaped as sql/always/routes.sql makes it, with every kind of route, and literals that compete
+ * with parameters. */
+#define ROUTE(key, method, path, class, body, rest)                   \
+    "{\"key\":\"" key "\",\"method\":\"" method "\",\"path\":\"" path \
+    "\",\"class\":\"" class "\",\"body\":\"" body "\"," rest "}"
+static const char
+    catalogue_text[] =
+        "{\"version\":\"0\",\"routes\":[" ROUTE("log in", "POST", "/api/auth/login/", "slow", "fields", "\"open\":true") "," ROUTE(
+            "health", "GET", "/api/health/", "read", "none",
+            "\"open\":true") "," ROUTE("openapi", "GET", "/api/openapi.json", "read", "none",
+                                       "\"open\":true") "," ROUTE("patients", "GET",
+                                                                  "/api/patients/", "read", "none",
+                                                                  "\"lane\":null") "," ROUTE("search",
+                                                                                             "GET", "/api/patients/search/", "slow", "none", "\"lane\":null") "," ROUTE("new patient",
+                                                                                                                                                                        "POST", "/api/patients/", "write", "fields", "\"body_limit\":2048") "," ROUTE("patient", "GET", "/api/patients/{number}/", "read", "none", "\"lane\":null") "," ROUTE("put patient", "PUT", "/api/patients/{number}/", "write", "fields", "\"lane\":null") "," ROUTE("drop patient", "DELETE", "/api/patients/{number}/", "write", "none",
+                                                                                                                                                                                                                                                                                                                                                                                                                                             "\"lane\":null") "," ROUTE("visit",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                        "POST",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                        "/api/visits/",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                        "write",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                        "fields", "\"lane\":\"queue\"") "," ROUTE("move visit",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                  "PATCH",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                  "/api/visits/{id}/", "write", "fields", "\"lane\":\"queue\"") "," ROUTE("start",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          "PATCH",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          "/api/visits/{id}/start/",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          "write", "none", "\"lane\":null") "," ROUTE("deep",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                      "GET",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                      "/a/{b}/c/{d}/e",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                      "read",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                      "none",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                      "\"lane\":null") "," ROUTE("literal",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                 "GET",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                 "/a/b/c/{d}/f",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                 "read",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                 "none",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                 "\"lane\":null") "],\"problems\":["
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                  "{\"sqlstate\":\"22023\",\"status\":400,\"type\":\"fields\",\"title\":\"Fields\",\"reveal\":true},"
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                  "{\"sqlstate\":\"QC429\",\"status\":429,\"type\":\"slow\",\"title\":\"Slow\",\"reveal\":true},"
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                  "{\"sqlstate\":\"28000\",\"status\":401,\"type\":\"who\",\"title\":\"Who\",\"reveal\":true},"
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                  "{\"sqlstate\":\"22P02\",\"status\":400,\"type\":\"bad\",\"title\":\"Bad\",\"reveal\":false}]}";
+
+/* libmicrohttpd's handle of a connection is opaque; this is ours. */
+struct connection {
+    struct header *headers;
+    size_t count;
+};
+
+static struct {
+    struct config config;
+    struct catalogue *catalogue;
+    struct client *client;
+    struct connection connection;
+    struct call *submitted;
+    const char *created; /* body of the last response */
+    size_t created_len;
+    char *reply;
+    size_t reply_len;
+    unsigned status;
+} harness;
+
+const char *(*harness_error_field)(int code);
+
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+    static const char *const settings[][2] = {
+        {"CLINICQ_SHIM_DSN", "dbname=none"},
+        {"CLINICQ_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1],clinic.example"},
+        {"CLINICQ_CORS_ORIGINS", "http://localhost:5173"},
+        {"CLINICQ_TRUSTED_PROXIES", "127.0.0.1,10.0.0.0/9,2001:db8::/33"},
+        {"CLINICQ_ADDRESS_BURST", "0"},
+        {"CLINICQ_LOGIN_BURST", "0"},
+        {"CLINICQ_USER_BURST", "0"},
+        {"CLINICQ_WRITE_BURST", "0"},
+    };
+    char *arguments[] = {(char *) "clinicq-shim", NULL};
+    struct sockaddr_in peer = {.sin_family = AF_INET};
+    const char *reason;
+
+    (void) argc;
+    (void) argv;
+    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
+        setenv(settings[i][0], settings[i][1], 1);
+    config_load(&harness.config, 1, arguments);
+    log_open((enum log_level)(LOG_ERROR + 1));
+    clients_open(&harness.config);
+    host_open(harness.config.allowed_hosts);
+    cors_open(harness.config.cors_origins);
+    proxy_open(harness.config.trusted_proxies);
+    limit_open(&harness.config);
+    call_open(&harness.config);
+    reply_open(&harness.config);
+    peer.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    harness.client = client_new(-1, (struct sockaddr *) &peer);
+    harness.catalogue = catalogue_parse(catalogue_text, &reason);
+    PROPERTY(harness.catalogue != NULL && harness.client->trusted);
+    return 0;
+}
+
+struct catalogue *harness_catalogue(void) {
+    return harness.catalogue;
+}
+
+/* Between the shim and its neighbours. */
+
+struct catalogue *__wrap_catalogue_current(void);
+struct catalogue *__wrap_catalogue_current(void) {
+    return harness.catalogue;
+}
+
+bool __wrap_pool_submit(struct call *call);
+bool __wrap_pool_submit(struct call *call) {
+    harness.submitted = call;
+    return true;
+}
+
+void __wrap_pool_abandon(struct call *call);
+void __wrap_pool_abandon(struct call *call) {
+    lane_drop(call->lane);
+    call->lane = NULL;
+}
+
+struct MHD_Response *__real_MHD_create_response_from_buffer(size_t len, void *body,
+                                                            enum MHD_ResponseMemoryMode mode);
+struct MHD_Response *__wrap_MHD_create_response_from_buffer(size_t len, void *body,
+                                                            enum MHD_ResponseMemoryMode mode);
+struct MHD_Response *__wrap_MHD_create_response_from_buffer(size_t len, void *body,
+                                                            enum MHD_ResponseMemoryMode mode) {
+    harness.created = body;
+    harness.created_len = len;
+    return __real_MHD_create_response_from_buffer(len, body, mode);
+}
+
+struct MHD_Response *__real_MHD_create_response_from_buffer_with_free_callback_cls(
+    size_t len, void *body, MHD_ContentReaderFreeCallback release, void *owner);
+struct MHD_Response *__wrap_MHD_create_response_from_buffer_with_free_callback_cls(
+    size_t len, void *body, MHD_ContentReaderFreeCallback release, void *owner);
+struct MHD_Response *__wrap_MHD_create_response_from_buffer_with_free_callback_cls(
+    size_t len, void *body, MHD_ContentReaderFreeCallback release, void *owner) {
+    harness.created = body;
+    harness.created_len = len;
+    return __real_MHD_create_response_from_buffer_with_free_callback_cls(len, body, release, owner);
+}
+
+int MHD_get_connection_values_n(struct MHD_Connection *mhd, enum MHD_ValueKind kind,
+                                MHD_KeyValueIteratorN iterator, void *arg) {
+    struct connection *c = (void *) mhd;
+
+    (void) kind;
+    for (size_t i = 0; i < c->count; i++)
+        if (iterator(arg, MHD_HEADER_KIND, c->headers[i].name, strlen(c->headers[i].name),
+                     c->headers[i].value, strlen(c->headers[i].value)) != MHD_YES)
+            return (int) i + 1;
+    return (int) c->count;
+}
+
+const union MHD_ConnectionInfo *MHD_get_connection_info(struct MHD_Connection *mhd,
+                                                        enum MHD_ConnectionInfoType type, ...) {
+    (void) mhd;
+    (void) type;
+    return NULL;
+}
+
+void MHD_suspend_connection(struct MHD_Connection *mhd) {
+    (void) mhd;
+}
+
+void MHD_resume_connection(struct MHD_Connection *mhd) {
+    (void) mhd;
+}
+
+static enum MHD_Result check_header(void *arg, enum MHD_ValueKind kind, const char *name,
+                                    const char *value) {
+    unsigned *types = arg;
+
+    (void) kind;
+    PROPERTY(name[0] != '\0' && judge_visible(name) && strchr(name, ':') == NULL);
+    for (; *value != '\0'; value++)
+        PROPERTY((unsigned char) *value >= ' ' && *value != 0x7F);
+    *types += strcasecmp(name, "Content-Type") == 0;
+    return MHD_YES;
+}
+
+enum MHD_Result MHD_queue_response(struct MHD_Connection *mhd, unsigned status,
+                                   struct MHD_Response *response) {
+    unsigned types = 0;
+
+    (void) mhd;
+    PROPERTY(harness.status == 0);
+    MHD_get_response_headers(response, check_header, &types);
+    PROPERTY(types == 1);
+    harness.status = status;
+    free(harness.reply);
+    harness.reply_len = harness.created_len;
+    harness.reply = malloc(harness.reply_len + 1);
+    PROPERTY(harness.reply != NULL);
+    memcpy(harness.reply, harness.created, harness.reply_len);
+    harness.reply[harness.reply_len] = '\0';
+    return MHD_YES;
+}
+
+char *PQresultErrorField(const PGresult *result, int code) {
+    (void) result;
+    return harness_error_field != NULL ? (char *) (uintptr_t) harness_error_field(code) : NULL;
+}
+
+const char *harness_reply(size_t *len, unsigned *status) {
+    *len = harness.reply_len;
+    *status = harness.status;
+    return harness.reply;
+}
+
+struct request *harness_request(const char *uri, struct header *headers, size_t count) {
+    harness.connection = (struct connection){headers, count};
+    harness.status = 0;
+    harness.submitted = NULL;
+    return request_begin(harness.client, (struct MHD_Connection *) (void *) &harness.connection,
+                         uri);
+}
+
+void harness_end(struct request *r) {
+    request_free(r);
+}
+
+/* The values of a text[] literal, as PostgreSQL's array_in() reads it. False if it is none. */
+static bool read_array(const char *p, char **values, unsigned *count) {
+    *count = 0;
+    if (*p++ != '{')
+        return false;
+    do {
+        size_t n = 0;
+
+        if (*p++ != '"')
+            return false;
+        for (; *p != '"'; p++) {
+            if (*p == '\0' || (*p == '\\' && *++p == '\0'))
+                return false;
+            values[*count][n++] = *p;
+        }
+        values[(*count)++][n] = '\0';
+        p++;
+    } while (*p++ == ',');
+    return p[-1] == '}' && *p == '\0';
+}
+
+/* The literal holds each value, with U+FFFD for what no text can hold. */
+static void check_path(const struct request *r, const char *literal) {
+    char *values[PATH_DEPTH_MAX + 1];
+    unsigned count;
+    size_t room = strlen(literal) + 1;
+
+    for (unsigned i = 0; i <= PATH_DEPTH_MAX; i++)
+        PROPERTY((values[i] = malloc(room)) != NULL);
+    PROPERTY(judge_text(literal, strlen(literal)));
+    PROPERTY(read_array(literal, values, &count));
+    PROPERTY(count == r->match.value_count);
+    for (unsigned i = 0; i < count; i++) {
+        const struct segment *s = &r->match.values[i];
+        char *decoded = malloc(s->len);
+        size_t len, at = 0;
+
+        PROPERTY(decoded != NULL);
+        len = percent_decode(decoded, s->at, s->len, false);
+        for (size_t j = 0, step; j < len; j += step) {
+            uint32_t code_point;
+
+            step = judge_character(decoded + j, len - j, &code_point);
+            if (step == 0 || code_point == 0) {
+                PROPERTY(strncmp(values[i] + at, "\xEF\xBF\xBD", 3) == 0);
+                at += 3;
+                step = 1;
+            } else {
+                PROPERTY(memcmp(values[i] + at, decoded + j, step) == 0);
+                at += step;
+            }
+        }
+        PROPERTY(values[i][at] == '\0');
+        free(decoded);
+    }
+    for (unsigned i = 0; i <= PATH_DEPTH_MAX; i++)
+        free(values[i]);
+}
+
+static void check_object(const char *text) {
+    struct json_object *object = judge_json(text, strlen(text));
+
+    PROPERTY(object != NULL && judge_object_of_texts(object));
+    json_object_put(object);
+}
+
+void check_parameters(const struct request *r, const char *const *p) {
+    static const char id[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    struct in6_addr address;
+
+    PROPERTY(p[P_ROUTE] == NULL || (r->route != NULL && strcmp(p[P_ROUTE], r->route->key) == 0));
+    if (p[P_TOKEN] != NULL) {
+        PROPERTY(p[P_TOKEN][0] != '\0' && strlen(p[P_TOKEN]) <= 128);
+        PROPERTY(judge_visible(p[P_TOKEN]));
+        PROPERTY(r->route == NULL || !r->route->open);
+    }
+    if (p[P_PATH] != NULL)
+        check_path(r, p[P_PATH]);
+    else
+        PROPERTY(r->route == NULL || r->match.value_count == 0);
+    if (p[P_QUERY] != NULL)
+        check_object(p[P_QUERY]);
+    if (p[P_BODY] != NULL) {
+        PROPERTY(r->route->takes_fields && p[P_BODY_FAULT] == NULL && r->body.len > 0);
+        PROPERTY(judge_text(p[P_BODY], strlen(p[P_BODY])));
+        if (strncasecmp(r->content_type, "application/json", 16) == 0)
+            PROPERTY(strlen(p[P_BODY]) == r->body.len);
+        else
+            check_object(p[P_BODY]);
+    }
+    if (p[P_BODY_FAULT] != NULL)
+        PROPERTY(strcmp(p[P_BODY_FAULT], "media-type") == 0 ||
+                 strcmp(p[P_BODY_FAULT], "encoding") == 0 || strcmp(p[P_BODY_FAULT], "form") == 0);
+    PROPERTY(p[P_REQUEST_ID][0] != '\0' && strlen(p[P_REQUEST_ID]) <= REQUEST_ID_MAX);
+    PROPERTY(strspn(p[P_REQUEST_ID], id) == strlen(p[P_REQUEST_ID]));
+    PROPERTY(p[P_CLIENT] == NULL || inet_pton(AF_INET, p[P_CLIENT], &address) == 1 ||
+             inet_pton(AF_INET6, p[P_CLIENT], &address) == 1);
+    PROPERTY(strncmp(p[P_BASE_URL], "http://", 7) == 0 ||
+             strncmp(p[P_BASE_URL], "https://", 8) == 0);
+    for (const char *c = strstr(p[P_BASE_URL], "//") + 2; *c != '\0'; c++)
+        PROPERTY(isascii(*c) && (isalnum(*c) || strchr(".:[]-", *c) != NULL));
+    if (p[P_USER_AGENT] != NULL) {
+        PROPERTY(strlen(p[P_USER_AGENT]) <= 200 &&
+                 judge_text(p[P_USER_AGENT], strlen(p[P_USER_AGENT])));
+        for (const char *c = p[P_USER_AGENT]; *c != '\0'; c++)
+            PROPERTY((unsigned char) *c >= ' ' && *c != 0x7F);
+    }
+}
+
+static bool send_body(struct request *r, const char *body, size_t len, size_t piece) {
+    for (size_t at = 0; at < len; at += piece) {
+        size_t size = len - at < piece ? len - at : piece;
+        char *copy = malloc(size);
+        enum MHD_Result going;
+
+        PROPERTY(copy != NULL);
+        memcpy(copy, body + at, size);
+        going = request_body(r, copy, size);
+        free(copy);
+        if (going != MHD_YES)
+            return false;
+    }
+    return true;
+}
+
+void harness_run(struct answer *a, const char *method, const char *uri, struct header *headers,
+                 size_t count, const char *body, size_t len, size_t piece) {
+    struct request *r = harness_request(uri, headers, count);
+
+    *a = (struct answer){.called = false};
+    if (request_headers(r, method, MHD_HTTP_VERSION_1_1) == MHD_YES && harness.status == 0 &&
+        send_body(r, body, len, piece) && request_complete(r) == MHD_YES &&
+        harness.submitted != NULL) {
+        PROPERTY(harness.status == 0);
+        a->called = true;
+        check_parameters(r, r->call.parameters);
+        for (unsigned i = 0; i < CALL_PARAMETERS; i++)
+            if (r->call.parameters[i] != NULL && i != P_REQUEST_ID)
+                PROPERTY((a->parameters[i] = strdup(r->call.parameters[i])) != NULL);
+        r->call.outcome = CALL_EXPIRED;
+        r->stage = STAGE_ANSWER;
+        PROPERTY(request_complete(r) == MHD_YES);
+        PROPERTY(harness.status != 0);
+    }
+    a->status = harness.status;
+    if (a->status != 0) {
+        a->len = harness.reply_len;
+        PROPERTY((a->body = malloc(a->len + 1)) != NULL);
+        memcpy(a->body, harness.reply, a->len + 1);
+    }
+    harness_end(r);
+}
+
+void answer_free(struct answer *a) {
+    for (unsigned i = 0; i < CALL_PARAMETERS; i++)
+        free(a->parameters[i]);
+    free(a->body);
+}
