@@ -3,14 +3,14 @@
 #include "clock.h"
 #include "config.h"
 #include "memory.h"
+#include "peer.h"
 #include "proxy.h"
 
 #include <stdlib.h>
 
-#define IDLE_LIMIT    MS(60000)
-#define SEND_LIMIT    MS(60000)
 #define DRAIN_LIMIT   MS(1000)
 #define REFUSED_LIMIT MS(500)
+#define RESERVE_LIMIT MS(2000)
 
 #define TIMED_PHASES CLIENT_WAITING
 
@@ -18,19 +18,27 @@
 static struct {
     struct list lists[CLIENT_WAITING + 1];
     int64_t limits[TIMED_PHASES];
-    unsigned count;
-    uint64_t accepted;
+    unsigned count;   /* all that the library still has */
+    unsigned served;  /* neither shut nor in the reserve */
+    unsigned reserve; /* in the reserve, not shut */
+    unsigned limit, address_limit;
+    uint64_t accepted, refused, evicted;
     bool draining;
 } clients;
 
 void clients_open(const struct config *c) {
     for (unsigned i = 0; i <= CLIENT_WAITING; i++)
         list_init(&clients.lists[i]);
-    clients.limits[CLIENT_FRESH] = MS(c->receive_timeout_ms);
-    clients.limits[CLIENT_RECEIVING] = MS(c->receive_timeout_ms);
-    clients.limits[CLIENT_SENDING] = SEND_LIMIT;
-    clients.limits[CLIENT_IDLE] = IDLE_LIMIT;
+    clients.limit = c->max_connections;
+    clients.address_limit = c->address_connections;
+    clients.limits[CLIENT_BODY] = MS(c->receive_timeout_ms);
+    clients.limits[CLIENT_FRESH] = clients.limits[CLIENT_RECEIVING] =
+        MS(c->header_timeout_ms < c->receive_timeout_ms ? c->header_timeout_ms
+                                                        : c->receive_timeout_ms);
+    clients.limits[CLIENT_SENDING] = MS(c->send_timeout_ms);
+    clients.limits[CLIENT_IDLE] = MS(c->idle_timeout_ms);
     clients.limits[CLIENT_REFUSED] = REFUSED_LIMIT;
+    clients.limits[CLIENT_RESERVE] = RESERVE_LIMIT;
 }
 
 static void set_phase(struct client *client, enum client_phase phase) {
@@ -40,6 +48,53 @@ static void set_phase(struct client *client, enum client_phase phase) {
     list_append(&clients.lists[phase], &client->node);
 }
 
+/* It counts no more, though the library has not closed it yet. */
+static void uncount(struct client *client) {
+    if (client->shut)
+        return;
+    client->shut = true;
+    if (client->too_many)
+        clients.reserve--;
+    else
+        clients.served--;
+    peer_leave(client->same);
+}
+
+/* The library sees the end of the connection and closes it in its own time. */
+static void shut(struct client *client) {
+    shutdown(client->fd, SHUT_RDWR);
+    list_remove(&client->node);
+    uncount(client);
+}
+
+static struct client *oldest(enum client_phase phase) {
+    struct list *list = &clients.lists[phase];
+
+    return list_empty(list) ? NULL : list_item(list->next, struct client, node);
+}
+
+/* Makes room by closing the connection that has been idle for the longest time. */
+static bool evict(void) {
+    struct client *idle = oldest(CLIENT_IDLE);
+    struct client *fresh = oldest(CLIENT_FRESH);
+
+    if (idle == NULL && fresh == NULL)
+        return false;
+    if (idle == NULL || (fresh != NULL && fresh->until - clients.limits[CLIENT_FRESH] <
+                                              idle->until - clients.limits[CLIENT_IDLE]))
+        idle = fresh;
+    clients.evicted++;
+    shut(idle);
+    return true;
+}
+
+static bool is_one_too_many(const struct client *client) {
+    if (!client->trusted && clients.address_limit > 0 &&
+        client->same->connections > clients.address_limit)
+        return true;
+    return clients.served >= clients.limit && !evict();
+}
+
 struct client *client_new(int fd, const struct sockaddr *address) {
     struct client *client = memory_zero(1, sizeof(*client));
 
@@ -47,9 +102,19 @@ struct client *client_new(int fd, const struct sockaddr *address) {
     address_of(&client->peer, address);
     address_text(&client->peer, client->address);
     client->trusted = proxy_trusted(&client->peer);
+    client->same = peer_join(&client->peer);
     clients.count++;
     clients.accepted++;
-    set_phase(client, CLIENT_FRESH);
+    client->too_many = is_one_too_many(client);
+    if (!client->too_many) {
+        clients.served++;
+        set_phase(client, CLIENT_FRESH);
+        return client;
+    }
+    clients.refused++;
+    if (clients.reserve++ >= CLIENT_RESERVE_SIZE)
+        shut(oldest(CLIENT_RESERVE));
+    set_phase(client, CLIENT_RESERVE);
     return client;
 }
 
@@ -57,14 +122,9 @@ void client_free(struct client *client) {
     if (client == NULL)
         return;
     list_remove(&client->node);
+    uncount(client);
     clients.count--;
     free(client);
-}
-
-/* The library sees the end of the connection and closes it in its own time. */
-static void shut(struct client *client) {
-    shutdown(client->fd, SHUT_RDWR);
-    list_remove(&client->node);
 }
 
 /* Draining: a connection that holds no request yet is shut, one that does has a moment to be read.
@@ -79,6 +139,8 @@ static void drain(struct client *client) {
 }
 
 void client_phase(struct client *client, enum client_phase phase) {
+    if (client->too_many || client->shut)
+        return;
     list_remove(&client->node);
     set_phase(client, phase);
     if (phase == CLIENT_IDLE && clients.draining)
@@ -96,6 +158,14 @@ unsigned client_count(void) {
 
 uint64_t client_accepted(void) {
     return clients.accepted;
+}
+
+uint64_t client_refused(void) {
+    return clients.refused;
+}
+
+uint64_t client_evicted(void) {
+    return clients.evicted;
 }
 
 void client_tick(int64_t now) {

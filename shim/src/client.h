@@ -13,10 +13,12 @@
 
 enum client_phase {
     CLIENT_FRESH,     /* accepted, no request line yet */
-    CLIENT_RECEIVING, /* headers or body on their way */
+    CLIENT_RECEIVING, /* headers on their way */
+    CLIENT_BODY,      /* a body is */
     CLIENT_SENDING,   /* the reply is on its way */
     CLIENT_IDLE,      /* between two requests */
     CLIENT_REFUSED,   /* no more is read of it */
+    CLIENT_RESERVE,   /* one too many: it gets a moment and 503 */
     CLIENT_WAITING,   /* for the database, which has a limit of its own */
 };
 
@@ -28,10 +30,16 @@ struct client {
     enum client_phase phase;
     int64_t until;
     int fd;
-    bool trusted; /* a proxy whose X-Forwarded-For counts */
+    bool too_many; /* it stays in CLIENT_RESERVE */
+    bool shut;
+    struct peer *same; /* the connections of its address */
+    bool trusted;      /* a proxy whose X-Forwarded-For counts */
     struct address peer;
     char address[INET6_ADDRSTRLEN];
 };
+
+/* Connections past CLINICQ_MAX_CONNECTIONS that are still accepted, to answer 503. */
+#define CLIENT_RESERVE_SIZE 64
 
 struct config;
 
@@ -43,6 +51,9 @@ void client_phase(struct client *client, enum client_phase phase);
 void client_refuse(struct client *client);
 unsigned client_count(void);
 uint64_t client_accepted(void);
+/* Connections that came beyond a limit, and idle ones that were closed for others. */
+uint64_t client_refused(void);
+uint64_t client_evicted(void);
 /* Shuts connections that have outlived their phase. */
 void client_tick(int64_t now);
 int64_t client_next(void);

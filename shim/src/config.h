@@ -29,7 +29,13 @@ struct config {
     unsigned prepare; /* 0 or 1 */
     unsigned request_timeout_ms;
     unsigned receive_timeout_ms;
+    unsigned header_timeout_ms;
+    unsigned send_timeout_ms;
+    unsigned idle_timeout_ms;
+    unsigned header_limit;
+    unsigned body_limit;
     unsigned max_connections;
+    unsigned address_connections;
     unsigned drain_timeout_ms;
     unsigned log_level; /* enum log_level */
 };

@@ -24,7 +24,7 @@
 /* Client connections need descriptors; the soft limit is often 1024. */
 static void raise_descriptor_limit(const struct config *c) {
     rlim_t need = (rlim_t) c->max_connections + c->read_connections + c->write_connections +
-                  c->slow_connections + 128;
+                  c->slow_connections + 128 + 2 * CLIENT_RESERVE_SIZE;
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
@@ -48,6 +48,7 @@ int main(int argc, char **argv) {
     raise_descriptor_limit(&config);
     loop_open();
     clients_open(&config);
+    request_open(&config);
     host_open(config.allowed_hosts);
     cors_open(config.cors_origins);
     proxy_open(config.trusted_proxies);

@@ -157,6 +157,14 @@ void metrics_write(struct buffer *out) {
     head(out, "client_connections_total", "counter", "Client connections accepted.");
     buffer_format(out, "clinicq_client_connections_total %llu\n",
                   (unsigned long long) client_accepted());
+    head(out, "client_connections_refused_total", "counter",
+         "Client connections beyond a limit, which got 503.");
+    buffer_format(out, "clinicq_client_connections_refused_total %llu\n",
+                  (unsigned long long) client_refused());
+    head(out, "client_connections_evicted_total", "counter",
+         "Idle client connections that were closed for others.");
+    buffer_format(out, "clinicq_client_connections_evicted_total %llu\n",
+                  (unsigned long long) client_evicted());
 }
 
 void metrics_close(void) {

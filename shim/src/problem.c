@@ -26,6 +26,9 @@ static const struct edge_problem edges[] = {
                        "The server made a mistake; the request id tells an administrator which."},
     [EDGE_NOT_READY] = {503, "not-ready", "Not ready",
                         "The database is not ready for requests; try again in a moment."},
+    [EDGE_CONNECTIONS] =
+        {503, "too-many-connections", "Too many connections",
+         "Too many connections are open; nothing was done, try again in a moment."},
     [EDGE_QUEUE_FULL] = {503, "overloaded", "Overloaded",
                          "Too many requests are waiting; nothing was done, try again in a moment."},
     [EDGE_BUSY] =

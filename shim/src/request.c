@@ -3,6 +3,7 @@
 #include "call.h"
 #include "catalogue.h"
 #include "clock.h"
+#include "config.h"
 #include "cookie.h"
 #include "headers.h"
 #include "host.h"
@@ -29,6 +30,20 @@ static struct {
     void *blocks[BLOCKS_KEPT];
     unsigned kept;
 } spare;
+
+static struct {
+    size_t header_limit;
+    size_t body_limit;
+} request_limits;
+
+void request_open(const struct config *c) {
+    request_limits.header_limit = c->header_limit;
+    request_limits.body_limit = c->body_limit;
+}
+
+bool request_too_long(const struct request *r) {
+    return r->memory > request_limits.header_limit;
+}
 
 /* The call before the real one has been committed, and lets it follow. */
 static bool may_follow(const struct call *call) {
@@ -107,6 +122,8 @@ static enum edge choose_route(struct request *r) {
     if (r->route == NULL && r->match.node->all_open)
         return EDGE_METHOD;
     r->body_limit = r->route != NULL ? r->route->body_limit : 65536;
+    if (r->body_limit > request_limits.body_limit)
+        r->body_limit = request_limits.body_limit;
     if (r->has_length && r->content_length > r->body_limit)
         return EDGE_TOO_LARGE;
     return call_query(r) ? EDGE_NONE : EDGE_QUERY;
@@ -175,8 +192,11 @@ enum MHD_Result request_headers(struct request *r, const char *method, const cha
     preflight = r->method == OPTIONS && r->preflight;
     if (!knows_host(r, version))
         r->edge = EDGE_HOST;
-    else if (r->memory > REQUEST_MEMORY_MAX)
-        r->edge = r->path_len + r->query_len > REQUEST_MEMORY_MAX / 2 ? EDGE_URI : EDGE_HEADERS;
+    else if (r->client->too_many)
+        r->edge = EDGE_CONNECTIONS;
+    else if (request_too_long(r))
+        r->edge =
+            r->path_len + r->query_len > request_limits.header_limit / 2 ? EDGE_URI : EDGE_HEADERS;
     else if (r->malformed)
         r->edge = EDGE_MALFORMED;
     refused = r->edge != EDGE_NONE;
@@ -190,6 +210,8 @@ enum MHD_Result request_headers(struct request *r, const char *method, const cha
         return reply_edge(r, r->edge);
     if (r->has_length && r->route != NULL && r->route->takes_fields)
         buffer_reserve(&r->body, (size_t) r->content_length);
+    if (r->chunked || r->content_length > 0)
+        client_phase(r->client, CLIENT_BODY);
     r->stage = STAGE_BODY;
     return MHD_YES;
 }

@@ -17,11 +17,10 @@ enum request_stage { STAGE_HEADERS, STAGE_BODY, STAGE_WAITING, STAGE_ANSWER, STA
 
 #define REQUEST_ID_MAX 64
 
-/* The library's memory for a connection: enough for the headers of a browser and of a reply. */
-#define CONNECTION_MEMORY ((size_t) 12 * 1024)
-/* Past this the reply's headers might find no room, and the library would close without one. */
-#define REQUEST_MEMORY_MAX (CONNECTION_MEMORY - 2048)
-#define REQUEST_RECORD     64 /* what the library keeps for each header and query argument */
+/* The library's memory for a connection holds the headers of the request, up to
+ * CLINICQ_HEADER_LIMIT, and those of the reply, without which it would close in silence. */
+#define REPLY_MEMORY   2560
+#define REQUEST_RECORD 64 /* what the library keeps for each header and query argument */
 
 struct request {
     struct call call;
@@ -79,6 +78,10 @@ struct request {
     char *actor; /* in the arena */
 };
 
+struct config;
+
+void request_open(const struct config *c);
+bool request_too_long(const struct request *r);
 struct request *request_begin(struct client *client, struct MHD_Connection *mhd, const char *uri);
 enum MHD_Result request_headers(struct request *r, const char *method, const char *version);
 enum MHD_Result request_body(struct request *r, const char *data, size_t len);

@@ -104,6 +104,7 @@ clinicq_shim_up() {
             # A suite is one client that asks more than any user does.
             export CLINICQ_ADDRESS_BURST=${CLINICQ_ADDRESS_BURST:-0} CLINICQ_LOGIN_BURST=${CLINICQ_LOGIN_BURST:-0}
             export CLINICQ_USER_BURST=${CLINICQ_USER_BURST:-0} CLINICQ_WRITE_BURST=${CLINICQ_WRITE_BURST:-0}
+            export CLINICQ_ADDRESS_CONNECTIONS=${CLINICQ_ADDRESS_CONNECTIONS:-0}
             export CLINICQ_ADDRESS=127.0.0.1 CLINICQ_PORT=$port CLINICQ_METRICS_PORT=$metrics
             unset CLINICQ_ADMIN CLINICQ_ASSISTANT CLINICQ_DOCTOR CLINICQ_DISPLAY
             exec_as_server "$copy"

@@ -311,7 +311,7 @@ sub start_shim (%settings) {
     $self->{metrics} = "http://127.0.0.1:$metrics";
     $self->{pid} = spawn({
         CLINICQ_SHIM_DSN => $ENV{CLINICQ_SHIM_DSN}, CLINICQ_PORT => $port, CLINICQ_METRICS_PORT => $metrics,
-        CLINICQ_ALLOWED_HOSTS => '127.0.0.1,a', (map { ("CLINICQ_${_}_BURST" => 0) } qw(ADDRESS LOGIN USER WRITE)), %settings,
+        CLINICQ_ALLOWED_HOSTS => '127.0.0.1,a', CLINICQ_ADDRESS_CONNECTIONS => 0, (map { ("CLINICQ_${_}_BURST" => 0) } qw(ADDRESS LOGIN USER WRITE)), %settings,
     }, $self->{log});
     wait_for(30, sub { $http->get("$self->{metrics}/ready")->{status} == 200 })
         or die 'no shim: ' . slurp($self->{log}) . "\n";
