@@ -55,10 +55,8 @@ static Datum admission(const char *username) {
         return reply(204, NULL, NULL);
     json = makeStringInfo();
     headers = makeStringInfo();
-    appendStringInfo(
-        json,
-        "{\"detail\":\"Too many wrong log-ins; try again in %d seconds.\",\"retry_after\":%d}",
-        wait, wait);
+    appendStringInfo(json, "{\"detail\":\"Too many wrong log-ins; try again in %d seconds.\"}",
+                     wait);
     appendStringInfo(headers, "{\"Retry-After\":\"%d\"}", wait);
     return reply(429, json, headers);
 }
@@ -244,12 +242,20 @@ Datum clinicq_api_enrol_totp(PG_FUNCTION_ARGS) {
     return reply(201, json, NULL);
 }
 
+/* A code of a device, or a recovery code. */
+static char *read_code(FunctionCallInfo fcinfo) {
+    Fields *fields = fields_of_body(fcinfo);
+    char *code = read_credential(fields, "code", true);
+
+    if (code != NULL && *code != '\0' && !totp_is_well_formed(code))
+        faults_add(fields->faults, "code", "must be six digits, or a recovery code");
+    faults_raise(fields->faults);
+    return code;
+}
+
 /* The first call of whatever takes a code: tries are counted as those of log-in are. */
 Datum clinicq_api_admit_code(PG_FUNCTION_ARGS) {
-    Fields *fields = fields_of_body(fcinfo);
-
-    read_credential(fields, "code", true);
-    faults_raise(fields->faults);
+    read_code(fcinfo);
     return admission(actor_current()->name);
 }
 
@@ -261,11 +267,9 @@ static void code_is_wrong(void) {
 }
 
 Datum clinicq_api_confirm_totp(PG_FUNCTION_ARGS) {
-    Fields *fields = fields_of_body(fcinfo);
-    char *code = read_credential(fields, "code", true);
+    char *code = read_code(fcinfo);
     StringInfo json = makeStringInfo();
 
-    faults_raise(fields->faults);
     SPI_connect();
     if (!totp_confirm(actor_current()->user_id, code, json))
         code_is_wrong();
@@ -276,10 +280,8 @@ Datum clinicq_api_confirm_totp(PG_FUNCTION_ARGS) {
 
 Datum clinicq_api_remove_totp(PG_FUNCTION_ARGS) {
     int64 user_id = actor_current()->user_id;
-    Fields *fields = fields_of_body(fcinfo);
-    char *code = read_credential(fields, "code", true);
+    char *code = read_code(fcinfo);
 
-    faults_raise(fields->faults);
     SPI_connect();
     if (!totp_take(user_id, code))
         code_is_wrong();

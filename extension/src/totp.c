@@ -18,11 +18,13 @@
 
 PG_FUNCTION_INFO_V1(clinicq_reset_totp);
 
-#define SECRET_BYTES   20
-#define STEP_SECONDS   30
-#define WINDOW         1 /* steps before and after the present one that serve too */
-#define RECOVERY_CODES 10
-#define RECOVERY_BYTES 10
+#define SECRET_BYTES    20
+#define STEP_SECONDS    30
+#define WINDOW          1 /* steps before and after the present one that serve too */
+#define RECOVERY_CODES  10
+#define RECOVERY_BYTES  10
+#define RECOVERY_LENGTH 16 /* in base 32 */
+#define CODE_DIGITS     6
 
 QUERY(totp_confirmed, "SELECT FROM clinicq.totp WHERE user_id = $1 AND confirmed_at IS NOT NULL",
       INT8OID);
@@ -44,6 +46,14 @@ QUERY(recovery_use,
       "UPDATE clinicq.recovery_code SET used_at = now()"
       " WHERE user_id = $1 AND code_hash = $2 AND used_at IS NULL",
       INT8OID, BYTEAOID);
+
+bool totp_is_well_formed(const char *code) {
+    size_t length = strlen(code);
+
+    return (length == CODE_DIGITS && strspn(code, "0123456789") == length) ||
+           (length == RECOVERY_LENGTH &&
+            strspn(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == length);
+}
 
 bool totp_is_confirmed(int64 user_id) {
     Datum args[1] = {Int64GetDatum(user_id)};
@@ -87,7 +97,7 @@ static uint64 code_step(bytea *secret, const char *code) {
     int position;
     time_t now = (time_t) timestamptz_to_time_t(GetCurrentTimestamp());
 
-    if (strlen(code) != 6 || strspn(code, "0123456789") != 6)
+    if (strlen(code) != CODE_DIGITS)
         return 0;
     if (oath_totp_validate3(VARDATA_ANY(secret), VARSIZE_ANY_EXHDR(secret), now, STEP_SECONDS, 0,
                             WINDOW, &position, &step, code) < 0)

@@ -9,6 +9,9 @@
 
 #include "lib/stringinfo.h"
 
+/* Whether it could be a code of a device, or a recovery code. */
+extern bool totp_is_well_formed(const char *code);
+
 /* Whether a user's second factor is in force. */
 extern bool totp_is_confirmed(int64 user_id);
 

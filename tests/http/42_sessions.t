@@ -76,4 +76,28 @@ my $now = login($made->{username}, 'five silver bridges 28')->{json};
 ok(!exists $now->{password_change_required}, 'after which nothing has to be');
 answers(call(GET => '/api/patients/', token => $now->{token}), 200, '... and all is as usual');
 
+# Guessing: five tries of a name from an address, then a wait; nobody else has to.
+set_setting(log_in_attempts => 5);
+my $guessed = new_user('display');
+my @statuses = map { login($guessed->{username}, "guess $_")->{status} } 1 .. 6;
+is("@statuses", '400 400 400 400 400 429', 'the sixth guess has to wait');
+my $wait = login($guessed->{username}, $guessed->{password});
+refused($wait, 429, 'detail', 'so has the right password');
+cmp_ok($wait->{headers}{'retry-after'}, '>', 30, '... which says how long');
+@statuses = map { login('nobody.at.all.42', "guess $_")->{status} } 1 .. 6;
+is("@statuses", '400 400 400 400 400 429', 'a name that does not exist is treated the same');
+answers(log_in(), 200, 'others behind the same address go on');
+my @children;
+for my $n (1 .. 12) {
+    my $pid = fork // die;
+    if (!$pid) { require POSIX; POSIX::_exit(HTTP::Tiny->new->post_form("$ENV{CLINICQ_URL}/api/auth/login/", { username => 'parallel.42', password => "x$n" })->{status} == 400 ? 1 : 0) }
+    push @children, $pid;
+}
+my $tried = 0;
+for (@children) { waitpid $_, 0; $tried += $? >> 8 }
+is($tried, 5, 'twelve guesses at once are no more than five');
+answers(call(POST => "/api/users/$guessed->{id}/unlock/", as => 'admin'), 204, 'an administrator lifts it');
+answers(login($guessed->{username}, $guessed->{password}), 200, '... at once');
+set_setting(log_in_attempts => 100);
+
 done_testing;
