@@ -1,7 +1,7 @@
 # The one entry to ClinicQ. `make help` lists the targets.
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
 		while IFS='|' read -r target text; do printf '%-18s %s\n' "$$target" "$$text"; done
 
 run: ## install what is missing, build and run a local clinic until Ctrl-C
@@ -21,6 +21,9 @@ psql: ## psql in the local clinic's database, as its owner
 
 test: ## run every test suite (SUITES="http pgtap" for some)
 	@tests/run $(SUITES)
+
+test-trixie: ## run them in a Debian 13, with PostgreSQL 17 and libmicrohttpd 1.0; as root
+	@tests/trixie $(SUITES)
 
 lint: ## check format, C, shell scripts and blanks
 	@tests/lint
@@ -48,4 +51,4 @@ clean: ## remove what was built
 	@$(MAKE) --no-print-directory -C extension clean
 	@$(MAKE) --no-print-directory -C shim clean
 
-.PHONY: help run start stop fresh psql test lint fuzz bench coverage install uninstall clean
+.PHONY: help run start stop fresh psql test test-trixie lint fuzz bench coverage install uninstall clean

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # nginx with our site in front of a shim that trusts it: what passes, what ends there, who is the client.
-# shellcheck disable=SC2154
+# shellcheck disable=SC2154,SC2034
 site=$work/nginx
 https=$(free_port)
 http=$(free_port)
@@ -20,7 +20,8 @@ chown -R "$(clinicq_server_user):" "$site"
 run_nginx() { exec_as_server "$(PATH=$PATH:/usr/sbin command -v nginx)" -p "$site" -c "$site/nginx.conf" "$@"; }
 check "nginx takes the configuration, without a warning" eval '! (run_nginx -t -q) 2>&1 | grep .'
 run_nginx >"$work/nginx.log" 2>&1 &
-pids+=($!)
+nginx=$!
+pids[nginx]=$nginx
 
 origin=https://clinic.example:$https
 through() { curl -sS -m 10 --cacert "$site/tls.crt" --resolve "clinic.example:$https:127.0.0.1" "$@"; }
@@ -110,3 +111,4 @@ check_is "a search passes" "$(status "$origin/api/patients/search/?q=Proxy" -H "
 clinicq_shim_down
 check_is "without the shim: 503" "$(status "$origin/api/patients/search/?q=Honest" -H "$authorization")" 503
 check_is "nothing about requests is in nginx's logs" "$(cat "$work/nginx.log" "$site"/run/*.log 2>/dev/null | grep -c 'Honest\|Token\|search')" 0
+stopped "$nginx"

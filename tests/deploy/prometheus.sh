@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # The rules are understood, fire when they should, and ask only for what /metrics really has.
-# shellcheck disable=SC2154
+# shellcheck disable=SC2154,SC2034
 alerts=$CLINICQ_TOP/docker/prometheus/alerts.yml
 
 check "promtool check rules" promtool check rules "$alerts"

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # The unit is understood whole, leaves little exposed, and the shim works inside its limits.
-# shellcheck disable=SC2154
+# shellcheck disable=SC2154,SC2034
 unit=$CLINICQ_TOP/docker/systemd/clinicq-shim.service
 
 unit_verifies() {
@@ -103,7 +103,7 @@ if [ "$(id -u)" = 0 ]; then
     confined_metrics=$(free_port)
     confined "$confined_port" "$confined_metrics" >"$work/confined.log" 2>&1 &
     confined_pid=$!
-    pids+=("$confined_pid")
+    pids[confined_pid]=$confined_pid
     check "the shim confined like that logs in and registers a patient" confined_works
     check_is "it has no capability" "$(has_capabilities "$confined_pid")" 0000000000000000
     check_is "it can gain none" "$(sed -n 's/^NoNewPrivs:\t//p' "/proc/$confined_pid/status")" 1
@@ -114,6 +114,7 @@ if [ "$(id -u)" = 0 ]; then
     kill -TERM "$confined_pid"
     confined_status=0
     wait "$confined_pid" || confined_status=$?
+    unset "pids[confined_pid]"
     check_is "it ends by itself at SIGTERM" "$confined_status" 0
     [ "$confined_status" = 0 ] || sed 's/^/# /' "$work/confined.log"
 else

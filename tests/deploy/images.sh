@@ -1,0 +1,242 @@
+# shellcheck shell=bash
+# The images without Docker: docker/Dockerfile is carried out line by line, each stage a layer over a
+# Debian 13, then started as docker/compose.yml says: read-only, without rights, secrets as files.
+# shellcheck disable=SC2154,SC2034
+dockerfile=$CLINICQ_TOP/docker/Dockerfile
+layers=$work/layers
+declare -A base user entry health
+
+# in_layers LOWER UPPER SETUP COMMAND...: COMMAND in a root made of layers; UPPER '' makes it read-only.
+# SETUP is run before, in the new root's folder. Mounts and processes go with the command.
+in_layers() {
+    mkdir -p "$layers/root" "$layers/none"
+    # shellcheck disable=SC2016
+    exec unshare --mount --pid --fork --kill-child --propagation private -- bash -euc '
+        lower=$1 upper=$2 setup=$3 layers=$4
+        shift 4
+        if [ "$upper" ]; then
+            mkdir -p "$upper" "$upper.work"
+            mount -t overlay overlay -o "lowerdir=$lower,upperdir=$upper,workdir=$upper.work" "$layers/root"
+        else
+            mount -t overlay overlay -o "lowerdir=$lower:$layers/none" "$layers/root"
+        fi
+        cd "$layers/root"
+        mount -t proc proc proc
+        mount --rbind /dev dev
+        eval "$setup"
+        PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 exec "$@"
+    ' layers "$1" "$2" "$3" "$layers" "${@:4}"
+}
+
+# copy FROM INTO PATH...: as COPY does it, the contents of folders
+copy() {
+    local from=$1 target=${*: -1} path
+    shift
+    for path in "${@:1:$#-1}"; do
+        if [ -d "$from/$path" ]; then
+            mkdir -p "$layers/$stage$target" && cp -a "$from/$path/." "$layers/$stage$target/" || return 1
+        else
+            mkdir -p "$layers/$stage$target" && cp -a "$from/$path" "$layers/$stage$target" || return 1
+        fi
+    done
+}
+
+# The one line of a Dockerfile, or what is wrong with it.
+build_line() {
+    case $1 in
+    FROM)
+        [ "$2 $3" = "debian:trixie-slim AS" ] || return 1
+        stage=$4
+        mkdir -p "$layers/$stage"
+        # What the first step of the build stage installs is there already: the kept Debian 13 was made by it.
+        if [ "$stage" = build ]; then base[build]=$debian_suite; else base[$stage]=$debian_base; fi
+        ;;
+    COPY)
+        case $2 in
+        --from=*) copy "$layers/${2#--from=}" "${@:3}" ;;
+        *) copy "$work/context" "${@:2}" ;;
+        esac
+        ;;
+    RUN)
+        [ $# -le 3 ] && [[ $2 =~ ^/(src/docker|opt/clinicq)/[a-z/]+$ && ${3:-x} =~ ^[a-z]+$ ]] || return 1
+        (in_layers "${base[$stage]}" "$layers/$stage" 'cp /etc/resolv.conf etc/resolv.conf' chroot . env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "${@:2}")
+        ;;
+    USER) user[$stage]=$2 ;;
+    HEALTHCHECK)
+        [[ "$*" =~ CMD\ \[\"(/opt/clinicq/[a-z-]+)\"\]$ ]] && health[$stage]=${BASH_REMATCH[1]}
+        ;;
+    ENTRYPOINT) [[ "$*" =~ ^ENTRYPOINT\ \[\"(/opt/clinicq/[a-z]+)\"\]$ ]] && entry[$stage]=${BASH_REMATCH[1]} ;;
+    VOLUME | STOPSIGNAL) ;;
+    *) return 1 ;;
+    esac
+}
+# Not in a subshell, which check would make: the lines leave their variables.
+build_images() {
+    local line words
+    while read -r line; do
+        [[ $line && $line != '#'* ]] || continue
+        read -r -a words <<<"$line"
+        say "Dockerfile: $line"
+        build_line "${words[@]}" || return 1
+    done <"$dockerfile"
+}
+
+compose() { # compose SERVICE KEY: the value in compose.yml, as JSON
+    python3 -c 'import json, sys, yaml
+value = yaml.safe_load(open(sys.argv[1]))["services"][sys.argv[2]].get(sys.argv[3])
+print(json.dumps(value))' "$CLINICQ_TOP/docker/compose.yml" "$@"
+}
+
+# start IMAGE SETUP NAME=VALUE...: as its entrypoint, its user, without a capability, read-only
+start() {
+    local image=$1 setup=$2
+    shift 2
+    in_layers "$layers/$image:${base[$image]}" '' "$setup" chroot --userspec="${user[$image]}:${user[$image]}" --groups= . \
+        setpriv --no-new-privs env -i PATH=/usr/local/bin:/usr/bin:/bin "$@" "${entry[$image]}"
+}
+# inside PID COMMAND...: as docker exec does it, in the root of the running process
+inside() { nsenter --target "$1" --mount --pid --root --wd -- "${@:2}"; }
+# The first process of a container: the child of unshare.
+first_of() { pgrep -P "$1" | head -n 1; }
+healthy() {
+    local image=$1 id=$2 pid
+    for _ in {1..600}; do
+        alive "$id" || break
+        pid=$(first_of "$id")
+        if [ -n "$pid" ] && inside "$pid" runuser -u "${user[$image]}" -- env ${3:+"$3"} "${health[$image]}" >/dev/null 2>&1; then
+            return 0
+        fi
+        sleep 0.1
+    done
+    tail -n 20 "$work/$image.log"
+    return 1
+}
+# ended ID SIGNAL: sends it to the first process, and leaves the exit code in $status
+ended() {
+    status=0
+    kill "-$2" "$(first_of "$1")"
+    wait "$1" || status=$?
+    unset "pids[$1]"
+}
+
+# The volumes of compose.yml, its secrets and its memory. DATA and SOCKET are what a container leaves.
+secrets=$work/secrets
+mounts='
+    mkdir -p "$layers/data" "$layers/socket"
+    mount -t tmpfs tmpfs run
+    mkdir -p run/secrets run/postgresql run/clinicq
+    mount --bind "$layers/../secrets" run/secrets
+    mount --bind "$layers/socket" run/postgresql
+    mount -t tmpfs -o mode=1777 tmpfs tmp
+'
+database_mounts=$mounts'
+    mount --bind "$layers/data" var/lib/clinicq
+    chroot . chown postgres:postgres /var/lib/clinicq /run/postgresql
+'
+clinicq_mounts=$mounts'chroot . chown clinicq:clinicq /run/clinicq'
+start_database() {
+    (start database "$database_mounts" CLINICQ_ADMIN_USER=head CLINICQ_SHARED_BUFFERS=32MB) >"$work/database.log" 2>&1 &
+    database=$!
+    pids[database]=$database
+}
+
+images() {
+    debian_base=$("$CLINICQ_TOP/tests/lib/debian13" base) && debian_suite=$("$CLINICQ_TOP/tests/lib/debian13" suite) || return 1
+    copy_checkout "$work/context"
+    mkdir -p "$layers"
+    build_images >"$work/build.log" 2>&1 || return 1
+}
+built=no
+! images || built=yes
+check_is "docker/Dockerfile, line by line, makes its images" "$built" yes
+if [ "$built" = no ]; then
+    tail -n 20 "$work/build.log"
+    return 0
+fi
+
+for image in database shim proxy; do
+    check "the image of the $image runs as somebody else than root" test "${user[$image]:-root}" != root
+    check "its compiler stayed in the build stage ($image)" test ! -e "$layers/$image/usr/bin/gcc"
+    check "compose.yml: $image is read-only" test "$(compose $image read_only)" = true
+    check "compose.yml: $image has no capability" test "$(compose $image cap_drop)" = '["ALL"]'
+    check "compose.yml: $image can gain no rights" test "$(compose $image security_opt)" = '["no-new-privileges:true"]'
+done
+check_is "compose.yml: the database has no network" "$(compose database network_mode)" '"none"'
+check_is "compose.yml: only TLS and its forwarding are published" "$(compose shim ports)$(compose database ports)$(compose proxy ports)" '["80:80", "443:443"]nullnull'
+shim_secret() { compose shim environment | grep -qi password; }
+check "compose.yml: no secret is in the shim's environment" eval '! shim_secret'
+
+"$CLINICQ_TOP/docker/image/secrets" "$secrets" >/dev/null
+check_is "secrets: the folder is closed" "$(stat -c %a "$secrets")" 700
+sum=$(cat "$secrets"/*_password | sha256sum)
+"$CLINICQ_TOP/docker/image/secrets" "$secrets" >/dev/null
+check_is "secrets: what is there stays" "$(cat "$secrets"/*_password | sha256sum)" "$sum"
+cp "$site/tls.crt" "$site/tls.key" "$secrets/"
+# A folder of secrets is mounted here where Docker mounts each file.
+chmod 711 "$secrets" && chmod 444 "$secrets"/*
+
+mv "$secrets/shim_password" "$work/kept"
+start_database
+database_status=0
+wait "$database" || database_status=$?
+unset 'pids[database]'
+check "without the secret the database does not start, and says which" \
+    grep -q 'no password in /run/secrets/shim_password' "$work/database.log"
+check "... with an exit code" test "$database_status" != 0
+mv "$work/kept" "$secrets/shim_password"
+
+start_database
+check "the database comes up: created, migrated, healthy" healthy database "$database"
+pid=$(first_of "$database")
+check_is "it is process 1 of its container, not root" "$(awk '/^NSpid/ { print $NF }' "/proc/$pid/status") $(stat -c %u "/proc/$pid")" "1 $(awk -F: '$1 == "postgres" { print $3 }' "$layers/database/etc/passwd")"
+check_is "nobody can write to its root" "$(inside "$pid" touch /opt/x 2>&1 | grep -c 'Read-only')" 1
+check_is "it listens on no network" "$(inside "$pid" runuser -u postgres -- psql -h /run/postgresql -U postgres -At -d clinicq -c 'SHOW listen_addresses')" ''
+administrator=$layers/data/admin-password
+check_is "the first administrator's password is in a file for its owner" "$(stat -c %a "$administrator")" 600
+password=$(cat "$administrator")
+check "the log tells of it without the password" eval 'grep -q "administrator head" "$work/database.log" && ! grep -qF "$password" "$work/database.log"'
+check "the log holds no secret" eval '! grep -qFf "$secrets/shim_password" "$work/database.log"'
+
+export CLINICQ_PORT CLINICQ_METRICS_PORT
+CLINICQ_PORT=$(free_port)
+CLINICQ_METRICS_PORT=$(free_port)
+(start shim "$clinicq_mounts" CLINICQ_PORT="$CLINICQ_PORT" CLINICQ_METRICS_PORT="$CLINICQ_METRICS_PORT") >"$work/shim.log" 2>&1 &
+shim=$!
+pids[shim]=$shim
+check "the shim comes up, ready" healthy shim "$shim" "CLINICQ_METRICS_PORT=$CLINICQ_METRICS_PORT"
+pid=$(first_of "$shim")
+check_is "it is process 1 of its container, user 10001" "$(awk '/^NSpid/ { print $NF }' "/proc/$pid/status") $(stat -c %u "/proc/$pid")" "1 10001"
+check_is "nobody can write to its root either" "$(inside "$pid" touch /opt/x 2>&1 | grep -c 'Read-only')" 1
+log_in() { curl -s -o "$work/answer" -w '%{http_code}' "http://127.0.0.1:$CLINICQ_PORT/api/auth/login/" -d username=head -d password="$1"; }
+check_is "a wrong password is refused" "$(log_in 'not the password')" 400
+check_is "the first administrator logs in" "$(log_in "$password")" 200
+check "no password is on a command line or in an environment" eval '! cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr "\0" "\n" | grep -qFf "$secrets/shim_password"'
+
+# A kill -9 leaves the database's lock file; the next start must get over it, and makes nobody anew.
+kill -KILL "$(first_of "$database")"
+wait "$database" 2>/dev/null
+start_database
+check "after kill -9 the database comes up again" healthy database "$database"
+check_is "the administrator's password is the same" "$(cat "$administrator")" "$password"
+for _ in {1..100}; do [ "$(log_in "$password")" != 200 ] || break; sleep 0.1; done
+check_is "... and still the one to log in with" "$(log_in "$password")" 200
+rm -f "$administrator"
+
+ended "$shim" TERM
+check_is "the shim ends by itself" "$status" 0
+ended "$database" INT
+check_is "the database ends by itself at its STOPSIGNAL" "$status" 0
+start_database
+check "it starts once more, with its administrator there" healthy database "$database"
+check "no second password is made" test ! -e "$administrator"
+ended "$database" INT
+
+sed -i "s/listen 443/listen 127.0.0.1:$https/; s/listen 80;/listen 127.0.0.1:$http;/" "$layers/proxy/opt/clinicq/nginx/clinicq.conf"
+(start proxy "$clinicq_mounts" CLINICQ_NAME=other.example) >"$work/proxy.log" 2>&1 &
+proxy=$!
+pids[proxy]=$proxy
+unset CLINICQ_PORT CLINICQ_METRICS_PORT
+proxied() { curl -sk -m 5 -o /dev/null -w '%{http_code}' --resolve "other.example:$https:127.0.0.1" "https://other.example:$https/api/health/"; }
+for _ in {1..100}; do [ "$(proxied)" != 503 ] || break; sleep 0.1; done
+check_is "the proxy serves the clinic's name, and says 503 without a shim" "$(proxied)" 503
+stopped "$proxy"
