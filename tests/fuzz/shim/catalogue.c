@@ -38,6 +38,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         PROPERTY(m.node == NULL || (m.node->template != NULL && m.node->allow != NULL));
         free(path);
     }
+    for (size_t i = 0; c != NULL && i < c->problem_count; i++) {
+        const struct problem *p = &c->problems[i];
+
+        PROPERTY(strnlen(p->sqlstate, sizeof(p->sqlstate)) == 5);
+        PROPERTY(p->status >= 400 && p->status <= 599);
+        PROPERTY(catalogue_problem(c, p->sqlstate) != NULL);
+    }
     catalogue_drop(c);
     free(text);
     return 0;

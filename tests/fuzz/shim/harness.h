@@ -54,5 +54,10 @@ void check_parameters(const struct request *r, const char *const *p);
 
 /* Fields of the next error result, by their libpq codes; NULL: as libpq has them. */
 extern const char *(*harness_error_field)(int code);
+/* False where the database itself names headers of the shim's own: a cookie, the type. */
+extern bool harness_names_all;
+
+/* A row of clinicq_api.call; an empty text is a null. */
+PGresult *harness_row(const char *status, char *body, char *headers);
 
 #endif
