@@ -3,6 +3,7 @@
 #include "host.h"
 #include "memory.h"
 #include "proxy.h"
+#include "tls.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -58,6 +59,9 @@ static const struct option options[] = {
          "addresses and CIDR blocks whose X-Forwarded-For counts, with commas between"),
     CHOICE("CLINICQ_TLS_PROXY", tls_proxy, "off", switch_choices,
            "on or off: a proxy in front terminates TLS, so links are https and HSTS is sent"),
+    TEXT("CLINICQ_TLS_CERTIFICATE", tls_certificate, "", false,
+         "PEM file of the certificate and those that it rests on; read again on SIGHUP"),
+    TEXT("CLINICQ_TLS_KEY", tls_key, "", false, "PEM file of the certificate's key"),
     NUMBER("CLINICQ_ADDRESS_BURST", address_burst, "5000", 0, 1000000,
            "any requests of one address (IPv6: of one /64) at once; more get 429; 0 = no limit"),
     NUMBER("CLINICQ_ADDRESS_RATE", address_rate, "500", 1, 1000000,
@@ -106,6 +110,8 @@ static const struct option options[] = {
            "client connections of one address (IPv6: of one /64) at once; 0 = no limit"),
     NUMBER("CLINICQ_DRAIN_TIMEOUT_MS", drain_timeout_ms, "10000", 0, 3600000,
            "how long requests under way may go on after SIGTERM"),
+    TEXT("CLINICQ_LOG_FILE", log_file, "", false,
+         "file for the log instead of stderr; opened again on SIGHUP"),
     CHOICE("CLINICQ_LOG_LEVEL", log_level, "info", level_choices,
            "debug, info, warning or error; requests are logged at info"),
 };
@@ -192,7 +198,8 @@ static void print_help(void) {
     }
     puts("\n  --help     this text\n  --version  the version\n"
          "\n"
-         "Signals: SIGTERM and SIGINT finish the requests under way, then end the process.\n"
+         "Signals: SIGHUP opens CLINICQ_LOG_FILE again and reads certificate and key again;\n"
+         "SIGTERM and SIGINT finish the requests under way, then end the process.\n"
          "Exit status: 0 after a signal, 1 when the port cannot be used, 2 for a wrong setting.");
 }
 
@@ -290,6 +297,24 @@ static void check_texts(struct config *c) {
     }
 }
 
+static void check_tls(const struct config *c) {
+    const char *fault;
+
+    if ((c->tls_certificate[0] == '\0') != (c->tls_key[0] == '\0'))
+        refuse("CLINICQ_TLS_%s: is missing beside CLINICQ_TLS_%s",
+               c->tls_key[0] == '\0' ? "KEY" : "CERTIFICATE",
+               c->tls_key[0] == '\0' ? "CERTIFICATE" : "KEY");
+    if (!c->secure && strncmp(c->address, "127.", 4) != 0 && strcmp(c->address, "::1") != 0)
+        refuse("CLINICQ_ADDRESS: %s would be reached without TLS; set CLINICQ_TLS_CERTIFICATE and "
+               "CLINICQ_TLS_KEY, or CLINICQ_TLS_PROXY=on behind a proxy that terminates it",
+               c->address);
+    if (c->tls_certificate[0] == '\0')
+        return;
+    fault = tls_load(c->tls_certificate, c->tls_key);
+    if (fault != NULL)
+        refuse("CLINICQ_TLS_CERTIFICATE: %s", fault);
+}
+
 void config_load(struct config *c, int argc, char **argv) {
     *c = (struct config){0};
     for (size_t i = 0; i < OPTION_COUNT; i++) {
@@ -302,7 +327,8 @@ void config_load(struct config *c, int argc, char **argv) {
     parse_flags(c, argc, argv);
     check_dsn(c);
     check_texts(c);
-    c->secure = c->tls_proxy != 0;
+    c->secure = c->tls_proxy != 0 || c->tls_certificate[0] != '\0';
+    check_tls(c);
 }
 
 void config_free(struct config *c) {
@@ -312,4 +338,7 @@ void config_free(struct config *c) {
     free(c->allowed_hosts);
     free(c->cors_origins);
     free(c->trusted_proxies);
+    free(c->tls_certificate);
+    free(c->tls_key);
+    free(c->log_file);
 }

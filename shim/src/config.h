@@ -15,6 +15,8 @@ struct config {
     char *allowed_hosts;
     char *cors_origins;
     char *trusted_proxies;
+    char *tls_certificate;
+    char *tls_key;
     unsigned tls_proxy; /* 0 or 1 */
     bool secure;        /* browsers reach us over TLS */
     unsigned address_burst, address_rate;
@@ -37,6 +39,7 @@ struct config {
     unsigned max_connections;
     unsigned address_connections;
     unsigned drain_timeout_ms;
+    char *log_file;
     unsigned log_level; /* enum log_level */
 };
 

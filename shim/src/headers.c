@@ -38,6 +38,16 @@ static bool valid_request_id(const char *id, size_t len) {
     return len > 0 && len <= REQUEST_ID_MAX;
 }
 
+/* W3C Trace Context, version 00: 00-<32 hex>-<16 hex>-<2 hex> */
+static bool valid_traceparent(const char *value, size_t len) {
+    static const char hex[] = "0123456789abcdef";
+
+    return len == 55 && strncmp(value, "00-", 3) == 0 && strspn(value + 3, hex) == 32 &&
+           value[35] == '-' && strspn(value + 36, hex) == 16 && value[52] == '-' &&
+           strspn(value + 53, hex) == 2 && strspn(value + 3, "0") != 32 &&
+           strspn(value + 36, "0") != 16;
+}
+
 static void read_length(struct request *r, const char *value, size_t len) {
     uint64_t n = 0;
 
@@ -115,6 +125,9 @@ static enum MHD_Result read_header(void *arg, enum MHD_ValueKind kind, const cha
         r->chunked = true;
     } else if (IS("Access-Control-Request-Method")) {
         r->preflight = true;
+    } else if (IS("traceparent")) {
+        if (valid_traceparent(value, value_len))
+            r->traceparent = value;
     } else if (IS("Cookie")) {
         r->cookie = value;
     } else if (IS("X-ClinicQ-Request")) {

@@ -4,6 +4,7 @@
 #include "config.h"
 #include "log.h"
 #include "request.h"
+#include "tls.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -162,20 +163,27 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **co
 }
 
 void http_open(const struct config *c) {
+    const struct MHD_OptionItem without[] = {{MHD_OPTION_END, 0, NULL}};
+    const struct MHD_OptionItem with_tls[] = {
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *) (uintptr_t) tls_retrieve},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *) (uintptr_t) TLS_PRIORITIES},
+        {MHD_OPTION_END, 0, NULL}};
+    bool tls = c->tls_certificate[0] != '\0';
     int fd = http_listen(c->address, c->port);
 
     api.mhd = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
-        NULL, MHD_OPTION_EXTERNAL_LOGGER, http_library_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_CONNECTION_LIMIT, c->max_connections + 2 * CLIENT_RESERVE_SIZE,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) c->header_limit + REPLY_MEMORY,
-        MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL,
-        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (tls ? MHD_USE_TLS : 0), 0,
+        NULL, NULL, on_request, NULL, MHD_OPTION_EXTERNAL_LOGGER, http_library_log, NULL,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+        c->max_connections + 2 * CLIENT_RESERVE_SIZE, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t) c->header_limit + REPLY_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, 0U,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL, MHD_OPTION_NOTIFY_COMPLETED,
+        on_completed, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL, MHD_OPTION_UNESCAPE_CALLBACK,
+        keep_escapes, NULL, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
 #if MHD_VERSION >= 0x01000000
         MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1,
 #endif
-        MHD_OPTION_END);
+        MHD_OPTION_ARRAY, tls ? with_tls : without, MHD_OPTION_END);
     http_watch(&api);
 }
 

@@ -4,6 +4,7 @@
 #include "memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -19,25 +20,56 @@
 
 static struct {
     enum log_level level;
+    const char *file;
+    int fd;
     enum { LOG_TO_FILE, LOG_TO_PIPE, LOG_TO_SOCKET } target;
     struct buffer held;
     size_t written; /* of held */
     uint64_t dropped;
-} logger;
+} logger = {.file = "", .fd = STDERR_FILENO};
 
 static const char *const level_names[] = {"debug", "info", "warning", "error"};
 
-void log_open(enum log_level level) {
+static void find_target(void) {
     struct stat st;
 
-    logger.level = level;
     logger.target = LOG_TO_PIPE;
-    if (fstat(STDERR_FILENO, &st) == 0) {
+    if (fstat(logger.fd, &st) == 0) {
         if (S_ISREG(st.st_mode))
             logger.target = LOG_TO_FILE;
         else if (S_ISSOCK(st.st_mode))
             logger.target = LOG_TO_SOCKET;
     }
+}
+
+static int open_file(void) {
+    return open(logger.file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+}
+
+bool log_open(enum log_level level, const char *file) {
+    logger.level = level;
+    logger.file = file;
+    logger.fd = file[0] != '\0' ? open_file() : STDERR_FILENO;
+    if (logger.fd < 0)
+        return false;
+    find_target();
+    return true;
+}
+
+void log_reopen(void) {
+    int fd;
+
+    if (logger.file[0] == '\0')
+        return;
+    log_flush();
+    fd = open_file();
+    if (fd < 0) {
+        log_event(LOG_ERROR, "CLINICQ_LOG_FILE cannot be opened again: %s", strerror(errno));
+        return;
+    }
+    close(logger.fd);
+    logger.fd = fd;
+    find_target();
 }
 
 bool log_wants(enum log_level level) {
@@ -124,24 +156,29 @@ void log_access(const struct log_access *a) {
         buffer_json(b, a->actor, strlen(a->actor));
     else
         buffer_text(b, "null");
-    buffer_format(b, ",\"bytes\":%zu}\n", a->bytes);
+    buffer_format(b, ",\"bytes\":%zu", a->bytes);
+    if (a->backend != 0)
+        buffer_format(b, ",\"backend\":%d", a->backend);
+    if (a->traceparent != NULL)
+        log_field("traceparent", a->traceparent);
+    buffer_text(b, "}\n");
 }
 
 static ssize_t log_write(const char *data, size_t len) {
-    struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+    struct pollfd p = {.fd = logger.fd, .events = POLLOUT};
 
     switch (logger.target) {
     case LOG_TO_FILE:
-        return write(STDERR_FILENO, data, len);
+        return write(logger.fd, data, len);
     case LOG_TO_SOCKET:
-        return send(STDERR_FILENO, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        return send(logger.fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
     case LOG_TO_PIPE:
         /* a pipe that is ready takes PIPE_BUF bytes without blocking */
         if (poll(&p, 1, 0) <= 0 || (p.revents & POLLOUT) == 0) {
             errno = (p.revents & (POLLERR | POLLNVAL)) != 0 ? EPIPE : EAGAIN;
             return -1;
         }
-        return write(STDERR_FILENO, data, len < PIPE_BUF ? len : PIPE_BUF);
+        return write(logger.fd, data, len < PIPE_BUF ? len : PIPE_BUF);
     }
     return -1;
 }
@@ -182,9 +219,12 @@ void log_close(void) {
     log_flush();
     log_flush();
     buffer_free(&logger.held);
+    if (logger.fd != STDERR_FILENO)
+        close(logger.fd);
+    logger.fd = STDERR_FILENO;
 }
 
 _Noreturn void log_fatal(const char *message) {
-    dprintf(STDERR_FILENO, "{\"level\":\"error\",\"msg\":\"%s\"}\n", message);
+    dprintf(logger.fd, "{\"level\":\"error\",\"msg\":\"%s\"}\n", message);
     abort();
 }

@@ -1,5 +1,5 @@
-/* JSON lines on stderr. Lines are collected and written once a loop turn; when nobody reads stderr
- * they are dropped and counted, the service goes on. */
+/* JSON lines on stderr or in a file. Lines are collected and written once a loop turn; when nobody
+ * reads stderr they are dropped and counted, the service goes on. */
 #ifndef CLINICQ_LOG_H
 #define CLINICQ_LOG_H
 
@@ -15,12 +15,17 @@ struct log_access {
     const char *method;
     const char *route;
     const char *actor;
+    const char *traceparent; /* NULL: none */
+    int backend;             /* process of the database that worked on it, 0: none */
     unsigned status;
     int64_t duration_us;
     size_t bytes;
 };
 
-void log_open(enum log_level level);
+/* To stderr where file is ""; false with errno when it cannot be written. */
+bool log_open(enum log_level level, const char *file);
+/* Opens the file by its name again; goes on with the old one if that fails. */
+void log_reopen(void);
 bool log_wants(enum log_level level);
 void log_event(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* As log_event, with the id of the request it belongs to. */

@@ -8,6 +8,7 @@
 #include "http.h"
 #include "log.h"
 #include "pool.h"
+#include "tls.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -27,6 +28,7 @@ static struct {
     int epoll;
     int signals;
     struct loop_source signal_source;
+    const struct config *config;
     bool draining;
     bool forced; /* a second signal */
     int64_t drain_until;
@@ -49,6 +51,19 @@ bool loop_draining(void) {
     return loop.draining;
 }
 
+static void reload(void) {
+    const struct config *c = loop.config;
+    const char *fault = NULL;
+
+    log_reopen();
+    if (c->tls_certificate[0] != '\0')
+        fault = tls_load(c->tls_certificate, c->tls_key);
+    if (fault != NULL)
+        log_event(LOG_ERROR, "SIGHUP: %s; the certificate of before stays", fault);
+    else
+        log_event(LOG_INFO, "SIGHUP: log file and certificate were opened again");
+}
+
 static void on_signal(struct loop_source *source, uint32_t events) {
     struct signalfd_siginfo info;
 
@@ -57,7 +72,7 @@ static void on_signal(struct loop_source *source, uint32_t events) {
     if (read(loop.signals, &info, sizeof(info)) != (ssize_t) sizeof(info))
         return;
     if (info.ssi_signo == SIGHUP) {
-        log_event(LOG_INFO, "SIGHUP: nothing to reload");
+        reload();
         return;
     }
     if (loop.draining) {
@@ -115,6 +130,7 @@ static bool finished(void) {
 void loop_run(const struct config *c) {
     struct epoll_event events[EVENTS];
 
+    loop.config = c;
     loop.drain_limit = MS(c->drain_timeout_ms);
     while (!finished()) {
         int64_t now = clock_us();

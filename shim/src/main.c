@@ -15,7 +15,11 @@
 #include "proxy.h"
 #include "reply.h"
 #include "request.h"
+#include "tls.h"
 
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 #include <stdlib.h>
@@ -43,7 +47,11 @@ int main(int argc, char **argv) {
     struct config config;
 
     config_load(&config, argc, argv);
-    log_open((enum log_level) config.log_level);
+    if (!log_open((enum log_level) config.log_level, config.log_file)) {
+        fprintf(stderr, "clinicq-shim: CLINICQ_LOG_FILE: \"%s\" cannot be written: %s\n",
+                config.log_file, strerror(errno));
+        return 2;
+    }
     srandom((unsigned) (getpid() ^ time(NULL)));
     raise_descriptor_limit(&config);
     loop_open();
@@ -74,6 +82,7 @@ int main(int argc, char **argv) {
     host_close();
     proxy_close();
     limit_close();
+    tls_close();
     log_event(LOG_INFO, "stopped");
     log_close();
     config_free(&config);

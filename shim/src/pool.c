@@ -225,6 +225,7 @@ static void dispatch(struct pool *p) {
         p->queued--;
         call->state = CALL_SENT;
         call->conn = conn;
+        call->backend = PQbackendPID(conn->pg);
         list_append(&conn->calls, &call->queue);
         if (conn->in_flight++ == 0)
             conn->moved_at = now;

@@ -41,6 +41,7 @@ struct call {
     int64_t expires_at;
     struct pg_conn *conn;
     unsigned generation;
+    int backend; /* the last process that it was sent to, 0: none */
     unsigned char conflicts;
     bool resent;
     bool prepared_again;

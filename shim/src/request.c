@@ -262,6 +262,8 @@ static void record(struct request *r) {
         .method = method_name(r->method),
         .route = r->match.node != NULL ? r->match.node->template : "-",
         .actor = r->actor,
+        .traceparent = r->traceparent,
+        .backend = r->call.backend,
         .status = r->status != 0 ? r->status : STATUS_GONE,
         .duration_us = clock_us() - r->started,
         .bytes = r->bytes,

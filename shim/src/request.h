@@ -48,6 +48,7 @@ struct request {
 
     /* headers, in the library's memory */
     const char *authorization;
+    const char *traceparent; /* NULL: none, or malformed */
     const char *token;
     const char *cookie;
     bool asks_itself; /* X-ClinicQ-Request: 1, which no form of another site can send */

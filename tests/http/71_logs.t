@@ -36,8 +36,9 @@ for my $case (@cases) {
     my ($method, $path, $route, $status, $role) = @$case;
     my ($reply, $line) = tagged($method, $path, $role ? (as => $role) : ());
     is($reply->{status}, $status, "... $status");
-    is(join(' ', sort keys %$line), 'actor bytes duration_ms level method msg request_id route status time', '... its line has these members');
+    is(join(' ', sort keys %$line), join(' ', sort(($line->{backend} ? 'backend' : ()), qw(actor bytes duration_ms level method msg request_id route status time))), '... its line has these members');
     is_deeply([@$line{qw(method route status msg level)}], [$method, $route, $status, 'request', 'info'], '... of this request');
+    is(!!$line->{backend}, !!($role || $route eq '/api/health/' || $status == 401), '... and whether the database worked on it');
     like($line->{time}, qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/, '... when');
     ok($line->{duration_ms} > 0 && $line->{duration_ms} < 10_000, '... how long');
     is($line->{bytes}, length($reply->{content} // ''), '... how much');
