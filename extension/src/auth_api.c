@@ -77,12 +77,12 @@ static StringInfo cookie_header(const Session *session) {
     return headers;
 }
 
-/* A text that must be there and not blank; blanks count in a password. */
+/* A text that must be there and not blank; blanks count in a password. "" after a fault. */
 static char *read_credential(Fields *fields, const char *name, bool trimmed) {
     char *value;
 
     if (!field_given(fields, name, &value, true))
-        return NULL;
+        return "";
     if (trimmed)
         value = trim_blanks(value);
     if (*value == '\0')
@@ -136,7 +136,7 @@ Datum clinicq_api_refresh(PG_FUNCTION_ARGS) {
     StringInfo json = makeStringInfo();
     Session session;
 
-    if (refresh != NULL && !session_token_is_well_formed(refresh))
+    if (*refresh != '\0' && !session_token_is_well_formed(refresh))
         faults_add(fields->faults, "refresh", "is no refresh token");
     faults_raise(fields->faults);
     /* A reply and no error, so that ending the session of a stolen token is committed. */
@@ -199,7 +199,7 @@ static void read_password_change(FunctionCallInfo fcinfo, char **old_password, c
     *old_password = read_credential(fields, "old_password", false);
     if (field_given(fields, "password", password, true))
         password_check(fields->faults, *password, actor_current()->name);
-    if (*old_password != NULL && *password != NULL && strcmp(*old_password, *password) == 0)
+    if (*password != NULL && strcmp(*old_password, *password) == 0)
         faults_add(fields->faults, "password", "must be another one");
     faults_raise(fields->faults);
 }
@@ -247,7 +247,7 @@ static char *read_code(FunctionCallInfo fcinfo) {
     Fields *fields = fields_of_body(fcinfo);
     char *code = read_credential(fields, "code", true);
 
-    if (code != NULL && *code != '\0' && !totp_is_well_formed(code))
+    if (*code != '\0' && !totp_is_well_formed(code))
         faults_add(fields->faults, "code", "must be six digits, or a recovery code");
     faults_raise(fields->faults);
     return code;

@@ -29,7 +29,7 @@ char *take_rest(struct input *in, size_t *len);
 size_t judge_character(const char *text, size_t len, uint32_t *code_point);
 /* UTF-8 without NUL. */
 bool judge_text(const char *text, size_t len);
-/* All of text is one strict JSON value, which the caller puts back; NULL if not. */
+/* All of text is one JSON value other than null, which the caller puts back; NULL if not. */
 struct json_object *judge_json(const char *text, size_t len);
 /* An object whose names and values are texts. */
 bool judge_object_of_texts(struct json_object *object);
