@@ -31,6 +31,7 @@ struct option {
     size_t offset;
 };
 
+static const char *const env_choices[] = {"development", "production", NULL};
 static const char *const switch_choices[] = {"off", "on", NULL};
 static const char *const level_choices[] = {"debug", "info", "warning", "error", NULL};
 
@@ -43,6 +44,8 @@ static const char *const level_choices[] = {"debug", "info", "warning", "error",
     { env, fallback, help, KIND_CHOICE, false, 0, 0, choices, AT(field) }
 
 static const struct option options[] = {
+    CHOICE("CLINICQ_ENV", production, "development", env_choices,
+           "development or production, which does not start with what clinicq-shim check refuses"),
     TEXT("CLINICQ_SHIM_DSN", dsn, "", true,
          "libpq connection string of the database (environment only)"),
     TEXT("CLINICQ_SHIM_DSN_FILE", dsn_file, "", false,
@@ -184,8 +187,9 @@ static void option_set(struct config *c, const struct option *o, const char *val
 }
 
 static void print_help(void) {
-    puts("Usage: clinicq-shim [--name=value]...\n"
+    puts("Usage: clinicq-shim [check] [--name=value]...\n"
          "The HTTP server of ClinicQ: maps each route to one call of the database.\n"
+         "With check: says whether these settings and the database are fit for production.\n"
          "\n"
          "Each setting is an environment variable, most are a flag too (the flag wins):");
     for (size_t i = 0; i < OPTION_COUNT; i++) {
@@ -196,11 +200,13 @@ static void print_help(void) {
         printf("\n  %s%s%s  (default: %s)\n      %s\n", o->env, o->env_only ? "" : ", --",
                o->env_only ? "" : flag, o->fallback[0] != '\0' ? o->fallback : "none", o->help);
     }
-    puts("\n  --help     this text\n  --version  the version\n"
-         "\n"
-         "Signals: SIGHUP opens CLINICQ_LOG_FILE again and reads certificate and key again;\n"
-         "SIGTERM and SIGINT finish the requests under way, then end the process.\n"
-         "Exit status: 0 after a signal, 1 when the port cannot be used, 2 for a wrong setting.");
+    puts(
+        "\n  --help     this text\n  --version  the version\n"
+        "\n"
+        "Signals: SIGHUP opens CLINICQ_LOG_FILE again and reads certificate and key again;\n"
+        "SIGTERM and SIGINT finish the requests under way, then end the process.\n"
+        "Exit status: 0 after a signal, 1 when the port cannot be used or a check failed, 2 for a\n"
+        "wrong setting.");
 }
 
 static void parse_flags(struct config *c, int argc, char **argv) {
@@ -210,6 +216,10 @@ static void parse_flags(struct config *c, int argc, char **argv) {
         size_t len = value != NULL ? (size_t) (value - name) : strlen(name);
         const struct option *found = NULL;
 
+        if (i == 1 && strcmp(name, "check") == 0) {
+            c->check = true;
+            continue;
+        }
         if (strcmp(name, "--help") == 0) {
             print_help();
             exit(0);

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 
 struct config {
+    unsigned production; /* 0 or 1 */
+    bool check;          /* only check, and print the table */
     char *dsn;
     char *dsn_file;
     char *address;

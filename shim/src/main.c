@@ -1,6 +1,7 @@
 #include "admin.h"
 #include "call.h"
 #include "catalogue.h"
+#include "check.h"
 #include "client.h"
 #include "config.h"
 #include "cookie.h"
@@ -47,6 +48,15 @@ int main(int argc, char **argv) {
     struct config config;
 
     config_load(&config, argc, argv);
+    if (config.check || config.production != 0) {
+        bool fit = config.check ? check_table(&config) : check_start(&config);
+
+        if (config.check || !fit) {
+            tls_close();
+            config_free(&config);
+            return fit ? 0 : 1;
+        }
+    }
     if (!log_open((enum log_level) config.log_level, config.log_file)) {
         fprintf(stderr, "clinicq-shim: CLINICQ_LOG_FILE: \"%s\" cannot be written: %s\n",
                 config.log_file, strerror(errno));

@@ -1,0 +1,148 @@
+#include "check.h"
+
+#include "tls.h"
+
+#include <libpq-fe.h>
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define MHD_NORMALISES 0x01000000
+#define DAY            86400
+
+enum state { PASSED, WARNING, FAILED };
+
+struct check {
+    const char *name;
+    enum state state;
+    const char *remedy; /* NULL where it passed */
+};
+
+#define CHECKS_MAX 16
+
+struct checks {
+    struct check list[CHECKS_MAX];
+    unsigned count;
+};
+
+static void add(struct checks *all, const char *name, enum state state, const char *remedy) {
+    all->list[all->count++] = (struct check){name, state, state == PASSED ? NULL : remedy};
+}
+
+static void require(struct checks *all, const char *name, bool good, const char *remedy) {
+    add(all, name, good ? PASSED : FAILED, remedy);
+}
+
+/* The first column of the first row is "t". */
+static bool is_true(PGconn *pg, const char *sql, bool *known) {
+    PGresult *result = PQexec(pg, sql);
+    bool yes = false;
+
+    *known = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1;
+    if (*known)
+        yes = strcmp(PQgetvalue(result, 0, 0), "t") == 0;
+    PQclear(result);
+    return yes;
+}
+
+static void check_database(struct checks *all, const struct config *c) {
+    const char *const names[] = {"dbname", "connect_timeout", "fallback_application_name", NULL};
+    const char *const values[] = {c->dsn, "5", "clinicq-shim check", NULL};
+    PGconn *pg = PQconnectdbParams(names, values, 1);
+    bool known, yes;
+
+    require(all, "database answers", PQstatus(pg) == CONNECTION_OK,
+            "start the database, or set CLINICQ_SHIM_DSN to where it is");
+    if (PQstatus(pg) != CONNECTION_OK) {
+        PQfinish(pg);
+        return;
+    }
+    yes = is_true(pg,
+                  "SELECT NOT rolsuper AND NOT rolbypassrls AND NOT rolcreaterole FROM "
+                  "pg_catalog.pg_roles WHERE rolname = session_user",
+                  &known);
+    require(all, "database login is no superuser", known && yes,
+            "let CLINICQ_SHIM_DSN log in as clinicq_shim, which may nothing else");
+    yes = is_true(pg,
+                  "SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname ~ '^clinicq_' "
+                  "AND rolname <> session_user AND pg_catalog.pg_has_role(session_user, oid, "
+                  "'MEMBER'))",
+                  &known);
+    require(all, "database login owns nothing", known && yes,
+            "let CLINICQ_SHIM_DSN log in as clinicq_shim, not as an owner or a member of a role");
+    is_true(pg, "SELECT clinicq_api.catalogue() IS NOT NULL", &known);
+    require(all, "database is migrated", known,
+            "run CREATE EXTENSION clinicq CASCADE and CALL clinicq.migrate() in the database");
+    PQfinish(pg);
+}
+
+static bool old_library(void) {
+    return MHD_VERSION < MHD_NORMALISES || strncmp(MHD_get_version(), "0.", 2) == 0;
+}
+
+static void run(struct checks *all, const struct config *c) {
+    bool proxy = c->tls_proxy != 0;
+    bool tls = c->tls_certificate[0] != '\0';
+
+    require(all, "requests come over TLS", c->secure,
+            "set CLINICQ_TLS_CERTIFICATE and CLINICQ_TLS_KEY, or CLINICQ_TLS_PROXY=on behind a "
+            "proxy that terminates TLS");
+    if (tls)
+        add(all, "certificate is valid",
+            tls_valid_until() < time(NULL)             ? FAILED
+            : tls_valid_until() < time(NULL) + 7 * DAY ? WARNING
+                                                       : PASSED,
+            "renew CLINICQ_TLS_CERTIFICATE and send SIGHUP");
+    require(all, "requests are normalised", !old_library() || proxy,
+            "put a proxy in front and set CLINICQ_TLS_PROXY=on, or use libmicrohttpd 1.0 or newer");
+    add(all, "proxy names the clients", !proxy || c->trusted_proxies[0] != '\0' ? PASSED : WARNING,
+        "set CLINICQ_TRUSTED_PROXIES to the proxy's address, else all clients share its limits");
+    add(all, "host names are set",
+        strcmp(c->allowed_hosts, "localhost,127.0.0.1,[::1]") != 0 ? PASSED : WARNING,
+        "set CLINICQ_ALLOWED_HOSTS to the names that browsers and apps use");
+    require(all, "no origin is a wildcard", strchr(c->cors_origins, '*') == NULL,
+            "name each origin in CLINICQ_CORS_ORIGINS");
+    add(all, "origins use TLS", strstr(c->cors_origins, "http://") == NULL ? PASSED : WARNING,
+        "name only https:// origins in CLINICQ_CORS_ORIGINS");
+    add(all, "rate limits are on",
+        c->address_burst > 0 && c->login_burst > 0 && c->user_burst > 0 && c->write_burst > 0 &&
+                c->address_connections > 0
+            ? PASSED
+            : WARNING,
+        "leave CLINICQ_*_BURST and CLINICQ_ADDRESS_CONNECTIONS above 0");
+    check_database(all, c);
+}
+
+static bool passed(const struct checks *all) {
+    for (unsigned i = 0; i < all->count; i++)
+        if (all->list[i].state == FAILED)
+            return false;
+    return true;
+}
+
+bool check_table(const struct config *c) {
+    static const char *const states[] = {"ok", "warning", "FAILED"};
+    struct checks all = {0};
+
+    run(&all, c);
+    printf("%-32s %-8s %s\n", "check", "state", "remedy");
+    for (unsigned i = 0; i < all.count; i++) {
+        const struct check *k = &all.list[i];
+
+        printf("%-32s %-8s %s\n", k->name, states[k->state], k->remedy != NULL ? k->remedy : "-");
+    }
+    return passed(&all);
+}
+
+bool check_start(const struct config *c) {
+    struct checks all = {0};
+
+    run(&all, c);
+    for (unsigned i = 0; i < all.count; i++)
+        if (all.list[i].state == FAILED)
+            fprintf(stderr, "clinicq-shim: CLINICQ_ENV=production: not so: %s; %s\n",
+                    all.list[i].name, all.list[i].remedy);
+    return passed(&all);
+}

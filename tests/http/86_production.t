@@ -1,0 +1,57 @@
+# Proves what production refuses to start with, each with one line that has the remedy, and that
+# clinicq-shim check says the same as a table.
+use v5.36;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use ClinicQ;
+use Test::More;
+
+my %good = (CLINICQ_SHIM_DSN => $ENV{CLINICQ_SHIM_DSN}, CLINICQ_TLS_PROXY => 'on', CLINICQ_TRUSTED_PROXIES => '127.0.0.1', CLINICQ_ALLOWED_HOSTS => 'clinic.example,127.0.0.1,a',
+    CLINICQ_CORS_ORIGINS => 'https://app.example', CLINICQ_METRICS_PORT => 0);
+sub check (%settings) {
+    my ($code, $out, $error) = run_shim({ %good, %settings }, 'check');
+    my %state = map { /^(.+?)\s{2,}(ok|warning|FAILED)\s+(.+)$/ ? ($1 => [$2, $3]) : () } split /\n/, $out;
+    return ($code, \%state, $out . $error);
+}
+my ($code, $states, $text) = check();
+is($code, 0, 'what is fit for production passes') or diag($text);
+like($text, qr/^check +state +remedy\n/, '... as a table');
+is(join(',', grep { $states->{$_}[0] ne 'ok' } sort keys %$states), '', '... without a warning');
+cmp_ok(scalar keys %$states, '>=', 9, '... of all checks');
+
+my ($password) = $ENV{CLINICQ_SHIM_DSN} =~ m{//\w+:([^@]+)@};
+db("CREATE ROLE clinicq_test_member LOGIN PASSWORD '$password' IN ROLE clinicq_owner; CREATE ROLE clinicq_test_maker LOGIN CREATEROLE PASSWORD '$password'");
+sub as ($role) { return $ENV{CLINICQ_SHIM_DSN} =~ s{//\w+:}{//$role:}r }
+my @cases = (
+    ['requests come over TLS', CLINICQ_TLS_PROXY => undef], ['database login is no superuser', CLINICQ_SHIM_DSN => $ENV{CLINICQ_SUPERUSER_DSN}],
+    ['database login is no superuser', CLINICQ_SHIM_DSN => as('clinicq_test_maker')], ['database login owns nothing', CLINICQ_SHIM_DSN => $ENV{CLINICQ_DSN}], ['database login owns nothing', CLINICQ_SHIM_DSN => as('clinicq_test_member')],
+    ['database answers', CLINICQ_SHIM_DSN => 'postgresql://clinicq_shim@127.0.0.1:1/clinicq'], ['database is migrated', CLINICQ_SHIM_DSN => $ENV{CLINICQ_SHIM_DSN} =~ s{/clinicq(?=\?|\z)}{/postgres}r],
+);
+for my $case (@cases) {
+    my ($name, %wrong) = @$case;
+    ($code, $states, $text) = check(%wrong);
+    is($code, 1, "$name: check fails");
+    is($states->{$name}[0], 'FAILED', '... and names it') or diag($text);
+    like($states->{$name}[1] // '', qr/\w{3}.*\w/, '... with a remedy');
+    my ($exit, $out, $error) = run_shim({ %good, %wrong, CLINICQ_ENV => 'production', CLINICQ_PORT => 1 });
+    is($exit, 1, '... production does not start');
+    my ($line) = grep { index($_, "not so: $name; ") >= 0 } split /\n/, $error;
+    ok(defined $line, '... and says so in one line') or diag($error);
+    ok(index($error . $text, $password) < 0, '... without the password');
+}
+for my $case (['host names are set', CLINICQ_ALLOWED_HOSTS => undef], ['rate limits are on', CLINICQ_USER_BURST => 0], ['origins use TLS', CLINICQ_CORS_ORIGINS => 'http://app.example'], ['proxy names the clients', CLINICQ_TRUSTED_PROXIES => undef]) {
+    my ($name, %odd) = @$case;
+    ($code, $states) = check(%odd);
+    is("$code $states->{$name}[0]", '0 warning', "$name: a warning");
+}
+($code, undef, my $error) = run_shim({ %good, CLINICQ_CORS_ORIGINS => '*', CLINICQ_ENV => 'production' });
+ok($code == 2 && $error =~ /\A[^\n]+name each origin\n\z/, 'a wildcard is never possible');
+db('DROP ROLE clinicq_test_member; DROP ROLE clinicq_test_maker');
+
+# It serves.
+delete $good{CLINICQ_METRICS_PORT};
+my $serving = start_shim(%good, CLINICQ_ENV => 'production');
+is(call(GET => '/api/health/', url => $serving->{url})->{status}, 200, 'production serves');
+is($serving->stop, 0, 'it ends');
+
+done_testing;
