@@ -97,7 +97,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
     for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
         setenv(settings[i][0], settings[i][1], 1);
     config_load(&harness.config, 1, arguments);
-    log_open((enum log_level)(LOG_ERROR + 1));
+    log_open((enum log_level)(LOG_ERROR + 1), "");
     clients_open(&harness.config);
     host_open(harness.config.allowed_hosts);
     cors_open(harness.config.cors_origins);

@@ -69,6 +69,25 @@ static void check_sound(const struct request *r, const struct header *headers, s
     PROPERTY(r->has_length == (count_of(headers, count, "Content-Length", &value) > 0));
 }
 
+/* W3C Trace Context: version, trace, parent and flags, neither id all zeroes. */
+static void check_trace(const char *trace) {
+    static const int parts[] = {2, 32, 16, 2};
+
+    if (trace == NULL)
+        return;
+    PROPERTY(strncmp(trace, "00-", 3) == 0);
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        bool zero = true;
+
+        for (int n = 0; n < parts[i]; n++, trace++) {
+            PROPERTY(isdigit((unsigned char) *trace) || (*trace >= 'a' && *trace <= 'f'));
+            zero = zero && *trace == '0';
+        }
+        PROPERTY(!zero || parts[i] == 2);
+        PROPERTY(*trace++ == (i < 3 ? '-' : '\0'));
+    }
+}
+
 static void check_token(const char *authorization) {
     const char *token = headers_token(authorization);
     const char *blank;
@@ -98,6 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (count_of(headers, count, "X-Request-Id", &value) == 0)
         PROPERTY(strlen(r->id) == 32);
     check_token(r->authorization);
+    check_trace(r->traceparent);
     harness_end(r);
     for (size_t i = 0; i < count; i++) {
         free(headers[i].name);
