@@ -85,7 +85,7 @@ confined() {
         ! touch "$work/written" 2>/dev/null
         exec setpriv --reuid="$user" --regid="$user" --clear-groups --bounding-set=-all --inh-caps=-all \
             --no-new-privs -- env -i CLINICQ_SHIM_DSN_FILE="$work/dsn" CLINICQ_PORT="$4" \
-            CLINICQ_METRICS_PORT="$5" "$work/confine" "$shim" <"$work/allowed"
+            CLINICQ_METRICS_PORT="$5" CLINICQ_LOG_FILE="$work/log/shim.log" "$work/confine" "$shim" <"$work/allowed"
     ' confined "$work" "$(clinicq_server_user)" "$CLINICQ_CLUSTER/clinicq-shim.0" "$port" "$metrics"
 }
 confined_works() {
@@ -105,6 +105,7 @@ if [ "$(id -u)" = 0 ]; then
     confined_pid=$!
     pids[confined_pid]=$confined_pid
     check "the shim confined like that logs in and registers a patient" confined_works
+    check "it logs into the one folder that it can write to" grep -q '"msg":"request"' "$work/log/shim.log"
     check_is "it has no capability" "$(has_capabilities "$confined_pid")" 0000000000000000
     check_is "it can gain none" "$(sed -n 's/^NoNewPrivs:\t//p' "/proc/$confined_pid/status")" 1
     check_is "its system calls are filtered" "$(sed -n 's/^Seccomp:\t//p' "/proc/$confined_pid/status")" 2
