@@ -12,7 +12,7 @@
 #define MHD_NORMALISES 0x01000000
 #define DAY            86400
 
-enum state { PASSED, WARNING, FAILED };
+enum state { CHECK_OK, CHECK_WARNING, CHECK_FAILED };
 
 struct check {
     const char *name;
@@ -28,11 +28,11 @@ struct checks {
 };
 
 static void add(struct checks *all, const char *name, enum state state, const char *remedy) {
-    all->list[all->count++] = (struct check){name, state, state == PASSED ? NULL : remedy};
+    all->list[all->count++] = (struct check){name, state, state == CHECK_OK ? NULL : remedy};
 }
 
 static void require(struct checks *all, const char *name, bool good, const char *remedy) {
-    add(all, name, good ? PASSED : FAILED, remedy);
+    add(all, name, good ? CHECK_OK : CHECK_FAILED, remedy);
 }
 
 /* The first column of the first row is "t". */
@@ -91,33 +91,35 @@ static void run(struct checks *all, const struct config *c) {
             "proxy that terminates TLS");
     if (tls)
         add(all, "certificate is valid",
-            tls_valid_until() < time(NULL)             ? FAILED
-            : tls_valid_until() < time(NULL) + 7 * DAY ? WARNING
-                                                       : PASSED,
+            tls_valid_until() < time(NULL)             ? CHECK_FAILED
+            : tls_valid_until() < time(NULL) + 7 * DAY ? CHECK_WARNING
+                                                       : CHECK_OK,
             "renew CLINICQ_TLS_CERTIFICATE and send SIGHUP");
     require(all, "requests are normalised", !old_library() || proxy,
             "put a proxy in front and set CLINICQ_TLS_PROXY=on, or use libmicrohttpd 1.0 or newer");
-    add(all, "proxy names the clients", !proxy || c->trusted_proxies[0] != '\0' ? PASSED : WARNING,
+    add(all, "proxy names the clients",
+        !proxy || c->trusted_proxies[0] != '\0' ? CHECK_OK : CHECK_WARNING,
         "set CLINICQ_TRUSTED_PROXIES to the proxy's address, else all clients share its limits");
     add(all, "host names are set",
-        strcmp(c->allowed_hosts, "localhost,127.0.0.1,[::1]") != 0 ? PASSED : WARNING,
+        strcmp(c->allowed_hosts, "localhost,127.0.0.1,[::1]") != 0 ? CHECK_OK : CHECK_WARNING,
         "set CLINICQ_ALLOWED_HOSTS to the names that browsers and apps use");
     require(all, "no origin is a wildcard", strchr(c->cors_origins, '*') == NULL,
             "name each origin in CLINICQ_CORS_ORIGINS");
-    add(all, "origins use TLS", strstr(c->cors_origins, "http://") == NULL ? PASSED : WARNING,
+    add(all, "origins use TLS",
+        strstr(c->cors_origins, "http://") == NULL ? CHECK_OK : CHECK_WARNING,
         "name only https:// origins in CLINICQ_CORS_ORIGINS");
     add(all, "rate limits are on",
         c->address_burst > 0 && c->login_burst > 0 && c->user_burst > 0 && c->write_burst > 0 &&
                 c->address_connections > 0
-            ? PASSED
-            : WARNING,
+            ? CHECK_OK
+            : CHECK_WARNING,
         "leave CLINICQ_*_BURST and CLINICQ_ADDRESS_CONNECTIONS above 0");
     check_database(all, c);
 }
 
 static bool passed(const struct checks *all) {
     for (unsigned i = 0; i < all->count; i++)
-        if (all->list[i].state == FAILED)
+        if (all->list[i].state == CHECK_FAILED)
             return false;
     return true;
 }
@@ -141,7 +143,7 @@ bool check_start(const struct config *c) {
 
     run(&all, c);
     for (unsigned i = 0; i < all.count; i++)
-        if (all.list[i].state == FAILED)
+        if (all.list[i].state == CHECK_FAILED)
             fprintf(stderr, "clinicq-shim: CLINICQ_ENV=production: not so: %s; %s\n",
                     all.list[i].name, all.list[i].remedy);
     return passed(&all);

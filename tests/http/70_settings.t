@@ -64,7 +64,6 @@ for my $case ([CLINICQ_PREPARE => qw(yes ON true 1 offf)], [CLINICQ_LOG_LEVEL =>
     [CLINICQ_ALLOWED_HOSTS => '*', 'a:80', '[::1', 'http://a', 'a,b/c'], [CLINICQ_SHIM_DSN_FILE => '/nonexistent/dsn'], [CLINICQ_LOG_FILE => '/nonexistent/log', '/'], [CLINICQ_ADDRESS => '0.0.0.0', '192.0.2.1', '::']) {
     my ($name, @values) = @$case;
     for my $value (@values) {
-      
         stops("$name=$value", $name, { $name eq 'CLINICQ_SHIM_DSN_FILE' ? (CLINICQ_SHIM_DSN => undef) : (), $name => $value });
     }
 }
