@@ -156,6 +156,8 @@ Datum clinicq_log_in(PG_FUNCTION_ARGS) {
     TupleDesc shape;
     Datum values[4] = {0};
     bool nulls[4] = {true, true, true, true};
+    char *username;
+    char *password;
     int wait;
 
     cache_require_ready();
@@ -163,11 +165,13 @@ Datum clinicq_log_in(PG_FUNCTION_ARGS) {
     ARG_REQUIRE(1, "password");
     if (get_call_result_type(fcinfo, NULL, &shape) != TYPEFUNC_COMPOSITE)
         elog(ERROR, "log_in() must return a record");
+    username = text_to_cstring(PG_GETARG_TEXT_PP(0));
+    password = text_to_cstring(PG_GETARG_TEXT_PP(1));
     SPI_connect();
-    wait = log_in_admit(ARG_CSTRING(0));
+    wait = log_in_admit(username);
     SPI_finish();
-    if (wait == 0 && log_in(ARG_CSTRING(0), ARG_CSTRING(1), ARG_CSTRING(2), SESSION_SLIDING,
-                            &session) == LOG_IN_DONE) {
+    if (wait == 0 &&
+        log_in(username, password, ARG_CSTRING(2), SESSION_SLIDING, &session) == LOG_IN_DONE) {
         values[0] = CStringGetTextDatum(session.token);
         values[1] = TimestampTzGetDatum(session.expires_at);
         values[2] = CStringGetTextDatum(session.username);
