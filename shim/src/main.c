@@ -60,6 +60,8 @@ int main(int argc, char **argv) {
     if (!log_open((enum log_level) config.log_level, config.log_file)) {
         fprintf(stderr, "clinicq-shim: CLINICQ_LOG_FILE: \"%s\" cannot be written: %s\n",
                 config.log_file, strerror(errno));
+        tls_close();
+        config_free(&config);
         return 2;
     }
     srandom((unsigned) (getpid() ^ time(NULL)));
