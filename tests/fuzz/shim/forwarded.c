@@ -59,7 +59,7 @@ static void judge_client(const char *forwarded, char client[INET6_ADDRSTRLEN]) {
     char *entries[512];
     unsigned count = 0;
 
-    strcpy(client, "127.0.0.1");
+    snprintf(client, INET6_ADDRSTRLEN, "127.0.0.1");
     for (char *rest = list, *e; (e = strtok_r(rest, ", \t", &rest)) != NULL && count < 512;)
         entries[count++] = e;
     while (count > 0 && is_trusted(client)) {
@@ -67,7 +67,7 @@ static void judge_client(const char *forwarded, char client[INET6_ADDRSTRLEN]) {
 
         if (!read_entry(entry) || strlen(entry) >= INET6_ADDRSTRLEN)
             break;
-        strcpy(client, entry);
+        snprintf(client, INET6_ADDRSTRLEN, "%s", entry);
     }
     free(list);
 }
