@@ -239,4 +239,5 @@ unset CLINICQ_PORT CLINICQ_METRICS_PORT
 proxied() { curl -sk -m 5 -o /dev/null -w '%{http_code}' --resolve "other.example:$https:127.0.0.1" "https://other.example:$https/api/health/"; }
 for _ in {1..100}; do [ "$(proxied)" != 503 ] || break; sleep 0.1; done
 check_is "the proxy serves the clinic's name, and says 503 without a shim" "$(proxied)" 503
-stopped "$proxy"
+ended "$proxy" QUIT
+check_is "the proxy ends by itself" "$status" 0
