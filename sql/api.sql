@@ -8,7 +8,7 @@ COMMENT ON FUNCTION clinicq_api.call(text, text, text[], jsonb, text, text, text
     'route: method and path template, NULL for a known path with a wrong method; path: decoded path values; query: decoded parameters; '
     'body: JSON text; body_fault: media-type, encoding or form where the body could not be read; base_url: scheme and host for links; user_agent: up to 200 characters, NULL for none. '
     'The identity lives until the transaction ends and cannot be set in any other way. '
-    'Errors: 28000 no valid token; QC405 route is NULL; QC403 the password has to be changed first; P0002 no such route; 55000 before migrate(), or a second request in one transaction; what the function raises. Who: the shim.';
+    'Errors: 28000 no valid token; QC405 route is NULL; QC403 a password has to be changed or a second factor set up first; P0002 no such route; 55000 before migrate(), or a second request in one transaction; what the function raises. Who: the shim.';
 
 CREATE FUNCTION clinicq_api.catalogue() RETURNS json
 LANGUAGE C STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp

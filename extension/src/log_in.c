@@ -117,6 +117,7 @@ LogIn log_in(const char *username, const char *password, const char *code, Sessi
     Datum hash;
     bool known;
     bool right;
+    bool needs_code;
     bool isnull;
 
     memset(session, 0, sizeof *session);
@@ -133,9 +134,10 @@ LogIn log_in(const char *username, const char *password, const char *code, Sessi
         password_verify_nobody(password); /* takes as long as a wrong password */
         right = false;
     }
-    if (right && code == NULL && totp_is_confirmed(session->user_id))
+    needs_code = right && totp_is_confirmed(session->user_id);
+    if (needs_code && code == NULL)
         result = LOG_IN_CODE_NEEDED;
-    else if (right && (!totp_is_confirmed(session->user_id) || totp_take(session->user_id, code))) {
+    else if (right && (!needs_code || totp_take(session->user_id, code))) {
         succeed(username, password, session->user_id, &hash);
         if (session_open(session, hash, kind))
             result = LOG_IN_DONE;
