@@ -19,11 +19,9 @@
 #define PASSWORD_BITS 36.0
 #define KNOWN_WORDS   15
 
-#define SLOT_LOCK_CLASS                                                      \
-    4 /* apart from the advisory locks of SQL functions, 1 and 2, and tokens \
-       */
-#define SLOT_WAIT_MS 2000
-#define SLOT_POLL_MS 5
+#define SLOT_LOCK_CLASS 4 /* apart from those of SQL functions, 1 and 2, and of tokens */
+#define SLOT_WAIT_MS    2000
+#define SLOT_POLL_MS    5
 
 static const char *weakness(const ZxcMatch_t *part) {
     for (; part != NULL; part = part->Next)
@@ -77,8 +75,9 @@ void password_check(Faults *faults, const char *password, const char *username) 
     ZxcvbnFreeInfo(parts);
 }
 
+/* In no database, so that all of the cluster share the slots and no SQL function can take one. */
 static void slot_tag(LOCKTAG *tag, int slot) {
-    SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, 0, (uint32) slot, SLOT_LOCK_CLASS);
+    SET_LOCKTAG_ADVISORY(*tag, InvalidOid, 0, (uint32) slot, SLOT_LOCK_CLASS);
 }
 
 /* A free slot, held until it is given back, or the session or an error ends it. */

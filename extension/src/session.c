@@ -131,20 +131,24 @@ static TimestampTz in_minutes(int minutes) {
 }
 
 static TimestampTz sliding_expiry(uint32 roles) {
-    return in_minutes(setting_int(roles == ROLE_DISPLAY ? SETTING_DISPLAY_SESSION_MINUTES
-                                                        : SETTING_SESSION_MINUTES));
+    return in_minutes(setting_int_of_roles(SETTING_SESSION_MINUTES, roles));
+}
+
+static TimestampTz access_expiry(uint32 roles) {
+    return in_minutes(setting_int_of_roles(SETTING_ACCESS_MINUTES, roles));
 }
 
 bool session_open(Session *session, Datum password_hash, SessionKind kind) {
     bool with_refresh = kind == SESSION_REFRESH;
     const char *device = request_user_agent();
-    TimestampTz ends_at = in_minutes(setting_int(SETTING_REFRESH_DAYS) * 24 * 60);
+    TimestampTz ends_at =
+        in_minutes(setting_int_of_roles(SETTING_REFRESH_DAYS, session->roles) * 24 * 60);
     Datum args[8];
     char nulls[] = "        ";
 
     token_make(session->token);
-    session->expires_at = with_refresh ? in_minutes(setting_int(SETTING_ACCESS_MINUTES))
-                                       : sliding_expiry(session->roles);
+    session->expires_at =
+        with_refresh ? access_expiry(session->roles) : sliding_expiry(session->roles);
     args[0] = sha256_datum(session->token);
     args[1] = Int64GetDatum(session->user_id);
     args[2] = CStringGetTextDatum(actor_current()->client);
@@ -180,7 +184,7 @@ static void refresh_first(Session *session, Datum old_hash, int64 session_id, Ti
     refresh[1] = Int64GetDatum(session_id);
     refresh[2] = salt_make();
     query_write(&refresh_insert, refresh, NULL);
-    session->expires_at = Min(in_minutes(setting_int(SETTING_ACCESS_MINUTES)), ends_at);
+    session->expires_at = Min(access_expiry(session->roles), ends_at);
     renew[0] = Int64GetDatum(session_id);
     renew[1] = sha256_datum(session->token);
     renew[2] = TimestampTzGetDatum(session->expires_at);

@@ -10,6 +10,8 @@
 #include "totp.h"
 #include "utils/memutils.h"
 
+#include <limits.h>
+
 PG_FUNCTION_INFO_V1(clinicq_setting);
 PG_FUNCTION_INFO_V1(clinicq_set_setting);
 PG_FUNCTION_INFO_V1(clinicq_settings);
@@ -19,9 +21,14 @@ typedef struct SettingRule {
     const char *default_value;
     const char *choices;                     /* "on off", or NULL */
     int min, max;                            /* of a number, where choices is NULL and max > 0 */
+    bool by_role;                            /* roles may have a number of their own */
     const char *(*fault)(const char *value); /* a check of its own: NULL, or what is wrong */
     const char *description;
 } SettingRule;
+
+#define BY_ROLE                                                                               \
+    "one number for all roles, and others for some behind it, as in 60,display=90,admin=30. " \
+    "Who has several roles gets the smallest."
 
 static const SettingRule rules[SETTING_COUNT] = {
     [SETTING_REGISTRATION_NUMBER_FORMAT] =
@@ -35,19 +42,16 @@ static const SettingRule rules[SETTING_COUNT] = {
     [SETTING_DISPLAY_NAMES] =
         {"display_names", "initials", .choices = "none initials full",
          .description = "How the display role sees a patient's name: none, initials or full."},
-    [SETTING_SESSION_MINUTES] = {"session_minutes", "720", .min = 5, .max = 43200,
-                                 .description =
-                                     "Minutes after the last use at which a session ends."},
-    [SETTING_DISPLAY_SESSION_MINUTES] = {"display_session_minutes", "43200", .min = 5,
-                                         .max = 525600,
-                                         .description =
-                                             "The same for users whose only role is display."},
+    [SETTING_SESSION_MINUTES] =
+        {"session_minutes", "720,display=43200", .min = 5, .max = 43200, .by_role = true,
+         .description = "Minutes after the last use at which a session ends; " BY_ROLE},
     [SETTING_ACCESS_MINUTES] =
-        {"access_minutes", "15", .min = 1, .max = 1440,
-         .description = "Minutes that an access token lives which came with a refresh token."},
-    [SETTING_REFRESH_DAYS] = {"refresh_days", "30", .min = 1, .max = 365,
-                              .description =
-                                  "Days after log-in at which a session with refresh tokens ends."},
+        {"access_minutes", "15", .min = 1, .max = 1440, .by_role = true,
+         .description =
+             "Minutes that an access token lives which came with a refresh token; " BY_ROLE},
+    [SETTING_REFRESH_DAYS] =
+        {"refresh_days", "30", .min = 1, .max = 365, .by_role = true,
+         .description = "Days after log-in at which a session with refresh tokens ends; " BY_ROLE},
     [SETTING_LOG_IN_ATTEMPTS] =
         {"log_in_attempts", "5", .min = 2, .max = 100,
          .description = "Wrong log-ins with one name from one address before it has to wait."},
@@ -120,6 +124,42 @@ int setting_int(Setting setting) {
     return (int) strtol(setting_text(setting), NULL, 10); /* set_setting() checked it */
 }
 
+/* Reads "60" (role: 0) or "admin=30"; false where it is neither. Changes the item. */
+static bool read_role_number(char *item, uint32 *role, long *number) {
+    char *equals = strchr(item, '=');
+    char *digits = equals ? equals + 1 : item;
+    size_t length = strlen(digits);
+
+    *role = 0;
+    if (equals != NULL) {
+        *equals = '\0';
+        *role = role_bit(item);
+    }
+    *number = strtol(digits, NULL, 10);
+    return (equals == NULL || *role != 0) && length >= 1 && length <= 9 &&
+           strspn(digits, "0123456789") == length;
+}
+
+int setting_int_of_roles(Setting setting, uint32 roles) {
+    char *rest = pstrdup(setting_text(setting));
+    long all = 0;
+    long smallest = LONG_MAX;
+    uint32 named = 0;
+
+    for (char *item; (item = strsep(&rest, ",")) != NULL;) {
+        uint32 role;
+        long number;
+
+        read_role_number(item, &role, &number); /* set_setting() checked it */
+        named |= role;
+        if (role == 0)
+            all = number;
+        else if (role & roles)
+            smallest = Min(smallest, number);
+    }
+    return (int) ((roles & ~named) != 0 || roles == 0 ? Min(smallest, all) : smallest);
+}
+
 bool setting_is(Setting setting, const char *value) {
     return strcmp(setting_text(setting), value) == 0;
 }
@@ -133,6 +173,24 @@ static bool is_choice(const char *choices, const char *value) {
     return false;
 }
 
+/* One number for all roles comes first; each role at most once behind it. */
+static bool is_by_role(const SettingRule *rule, const char *value) {
+    char *rest = pstrdup(value);
+    uint32 named = 0;
+    bool first = true;
+
+    for (char *item; (item = strsep(&rest, ",")) != NULL; first = false) {
+        uint32 role;
+        long number;
+
+        if (!read_role_number(item, &role, &number) || number < rule->min || number > rule->max ||
+            (role == 0) != first || (named & role) != 0)
+            return false;
+        named |= role;
+    }
+    return true;
+}
+
 static void setting_check(const SettingRule *rule, const char *value) {
     const char *fault = NULL;
 
@@ -141,6 +199,10 @@ static void setting_check(const SettingRule *rule, const char *value) {
     else if (rule->choices != NULL) {
         if (strchr(value, ' ') != NULL || !is_choice(rule->choices, value))
             fault = psprintf("must be one of: %s", rule->choices);
+    } else if (rule->by_role) {
+        if (!is_by_role(rule, value))
+            fault = psprintf("must be a whole number from %d to %d, or such numbers by role",
+                             rule->min, rule->max);
     } else {
         char *end;
         long number = strtol(value, &end, 10);

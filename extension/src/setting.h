@@ -12,7 +12,6 @@ typedef enum Setting {
     SETTING_DOCTORS_OPEN_VISITS,
     SETTING_DISPLAY_NAMES,
     SETTING_SESSION_MINUTES,
-    SETTING_DISPLAY_SESSION_MINUTES,
     SETTING_ACCESS_MINUTES,
     SETTING_REFRESH_DAYS,
     SETTING_LOG_IN_ATTEMPTS,
@@ -28,6 +27,8 @@ typedef enum Setting {
 /* Value now in force; the text is valid until SQL runs or a setting is read again. */
 extern const char *setting_text(Setting setting);
 extern int setting_int(Setting setting);
+/* Of a setting by role: the smallest number of any of the roles. */
+extern int setting_int_of_roles(Setting setting, uint32 roles);
 extern bool setting_is(Setting setting, const char *value);
 
 #endif

@@ -29,6 +29,32 @@ SELECT is(:'cookie'::jsonb #>> '{body,token}', NULL, 'a log-in for a cookie does
 SELECT matches(:'cookie'::jsonb #>> '{headers,Set-Session}', '^[0-9a-f]{64} 43200$', 'but asks for the cookie');
 SELECT is(tap.http('POST /api/auth/logout/', split_part(:'cookie'::jsonb #>> '{headers,Set-Session}', ' ', 1)) #>> '{headers,Set-Session}', '', 'which log-out takes away');
 
+-- Times by role: who has several roles gets the shortest.
+SELECT tap.act('admin', $$ SELECT clinicq.set_setting('session_minutes', '720,display=43200,reporter=60'), clinicq.set_setting('access_minutes', '15,admin=5'), clinicq.set_setting('refresh_days', '30,admin=1,auditor=2') $$) \g /dev/null
+CREATE FUNCTION tap.times(roles text[]) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    name text := 'of-' || cardinality(roles) || coalesce(roles[1], '');
+BEGIN
+    PERFORM tap.act('admin', format('SELECT clinicq.create_user(%L, %L, ''one tall giraffe 77'')', name, roles));
+    RETURN (tap.log_in(name => name) #>> '{body,expires_in}')::int / 60;
+END
+$$;
+CREATE FUNCTION tap.family(name text) RETURNS text LANGUAGE sql AS $$
+    SELECT (extract(epoch FROM s.expires_at - s.created_at) / 60)::int || ' ' || (extract(epoch FROM s.ends_at - s.created_at) / 86400)::int
+    FROM clinicq.session s JOIN clinicq.app_user u ON u.id = s.user_id WHERE u.username = name AND s.ends_at IS NOT NULL
+$$;
+SELECT format('SELECT is(tap.times(%L), %L, %L)', roles, minutes, roles || ' slide ' || minutes || ' minutes')
+FROM (VALUES ('{}', '720'), ('{display}', '43200'), ('{reporter,display}', '60'), ('{doctor,display}', '720'), ('{assistant,doctor,reporter}', '60')) AS v (roles, minutes) \gexec
+SELECT tap.act('admin', format('SELECT clinicq.create_user(%L, %L, ''one tall giraffe 77'')', name, roles)) FROM (VALUES ('plain', '{doctor}'), ('chief', '{admin,doctor}'), ('both', '{auditor,admin}')) AS v (name, roles) \g /dev/null
+SELECT tap.log_in('{"refresh": true}', 'plain') \g /dev/null
+SELECT tap.log_in('{"refresh": true}', 'chief') #>> '{body,refresh}' AS chief \gset
+SELECT tap.log_in('{"refresh": true}', 'both') \g /dev/null
+SELECT is(tap.family('plain'), '15 30', 'access for 15 minutes and refresh for 30 days');
+SELECT is(tap.family('chief'), '5 1', 'of a role with times of its own');
+SELECT is(tap.family('both'), '5 1', 'of two such roles: the shortest');
+SELECT is((tap.refresh(:'chief') #>> '{body,expires_in}')::int, 300, 'a refresh gives the role''s time too');
+SELECT tap.act('admin', format('SELECT clinicq.set_setting(%L, %L)', name, default_value)) FROM clinicq.settings() WHERE name IN ('session_minutes', 'access_minutes', 'refresh_days') \g /dev/null
+
 -- Refresh tokens: single use, the same successor for ten seconds, then the family ends.
 SELECT tap.log_in('{"refresh": true}') #> '{body}' AS first \gset
 SELECT is((:'first'::jsonb->>'expires_in')::int, 900, 'an access token lives a quarter of an hour');

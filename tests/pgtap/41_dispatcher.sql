@@ -53,7 +53,7 @@ SELECT is((SELECT now() - last_used_at < interval '10 seconds' FROM tap.session_
 SELECT is((SELECT round(extract(epoch FROM expires_at - now()) / 60) FROM tap.session_of('ada')), 720::numeric, 'and slides by session_minutes');
 SELECT tap.age('ben', 61), tap.age('cleo', 61) \g /dev/null
 SELECT is(tap.me(:'ben'), 'ben', 'a display');
-SELECT is((SELECT round(extract(epoch FROM expires_at - now()) / 60) FROM tap.session_of('ben')), 43200::numeric, 'slides by display_session_minutes');
+SELECT is((SELECT round(extract(epoch FROM expires_at - now()) / 60) FROM tap.session_of('ben')), 43200::numeric, 'slides by what the setting says of displays');
 SELECT is(tap.me(:'cleo'), 'cleo', 'a display who is a doctor too');
 SELECT is((SELECT round(extract(epoch FROM expires_at - now()) / 60) FROM tap.session_of('cleo')), 720::numeric, 'does not');
 UPDATE clinicq.session SET expires_at = now() WHERE user_id = 3;
