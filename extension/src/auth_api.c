@@ -110,6 +110,7 @@ Datum clinicq_api_log_in(PG_FUNCTION_ARGS) {
                                                        : SESSION_SLIDING;
     StringInfo json = makeStringInfo();
     Session session;
+    bool held_in_cookie;
     char *code;
     LogIn result;
 
@@ -126,6 +127,8 @@ Datum clinicq_api_log_in(PG_FUNCTION_ARGS) {
             "{\"non_field_errors\":[\"Unable to log in with the given username and password.\"]}");
         return reply(400, json, NULL);
     }
+    if (in_cookie) /* what the browser held before ends, whosever it was */
+        session_log_out(request_token(), &held_in_cookie);
     session_append_json(json, &session, in_cookie);
     return reply(200, json, in_cookie ? cookie_header(&session) : NULL);
 }

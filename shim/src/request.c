@@ -151,8 +151,12 @@ static enum edge admit(struct request *r) {
              !limit_take(LIMIT_LOGIN, key, r->started, &r->limited)))
             return EDGE_LIMITED;
     }
-    if (open)
+    if (open) {
+        /* not to be let in with, but for a log-in to end: it takes the place of that session */
+        if (r->cookie != NULL && (r->origin == NULL || cookie_from_us(r)))
+            r->token = cookie_read(r, r->cookie);
         return EDGE_NONE;
+    }
     if (r->authorization != NULL) {
         r->token = headers_token(r->authorization);
     } else if (r->cookie != NULL) {
