@@ -180,8 +180,9 @@ void http_open(const struct config *c) {
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL, MHD_OPTION_NOTIFY_COMPLETED,
         on_completed, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL, MHD_OPTION_UNESCAPE_CALLBACK,
         keep_escapes, NULL, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
-#if MHD_VERSION >= 0x01000000
-        MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1,
+#if MHD_VERSION >= 0x00097701
+        /* the strictest: in 1.0.1, 3 differs only by taking a blank before a chunk's extension */
+        MHD_OPTION_CLIENT_DISCIPLINE_LVL, 2,
 #endif
         MHD_OPTION_ARRAY, tls ? with_tls : without, MHD_OPTION_END);
     http_watch(&api);

@@ -87,12 +87,34 @@ value = yaml.safe_load(open(sys.argv[1]))["services"][sys.argv[2]].get(sys.argv[
 print(json.dumps(value))' "$CLINICQ_TOP/docker/compose.yml" "$@"
 }
 
-# start IMAGE SETUP NAME=VALUE...: as its entrypoint, its user, without a capability, read-only
+# What compose.yml gives a service, as NAME=VALUE lines, for a clinic of these answers.
+compose_answers='{"CLINICQ_NAME": "clinic.example", "CLINICQ_ADMIN_USER": "head", "CLINICQ_SHARED_BUFFERS": "32MB"}'
+compose_environment() {
+    python3 -c 'import json, re, sys, yaml
+answers = json.loads(sys.argv[3])
+def answer(match):
+    name, kind, text = match.groups()
+    if name not in answers and kind == ":?":
+        sys.exit("compose.yml: " + name + " has no answer: " + text)
+    return answers.get(name, text)
+for name, value in yaml.safe_load(open(sys.argv[1]))["services"][sys.argv[2]].get("environment", {}).items():
+    print(name + "=" + re.sub(r"\$\{(\w+)(:[-?])([^}]*)\}", answer, value))' \
+        "$CLINICQ_TOP/docker/compose.yml" "$1" "$compose_answers"
+}
+
+# start IMAGE SETUP [NAME=VALUE...] [-- ARGUMENT...]: as compose.yml does it, with its environment and
+# these beside it: the image's entrypoint and user, without a capability, read-only
 start() {
-    local image=$1 setup=$2
+    local image=$1 setup=$2 environment
     shift 2
+    # By a command that is waited for: what is left of it would be the first process.
+    mapfile -t environment <<<"$(compose_environment "$image")"
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do
+        environment+=("$1")
+        shift
+    done
     in_layers "$layers/$image:${base[$image]}" '' "$setup" chroot --userspec="${user[$image]}:${user[$image]}" --groups= . \
-        setpriv --no-new-privs env -i PATH=/usr/local/bin:/usr/bin:/bin "$@" "${entry[$image]}"
+        setpriv --no-new-privs env -i PATH=/usr/local/bin:/usr/bin:/bin "${environment[@]}" "${entry[$image]}" "${@:2}"
 }
 # inside PID COMMAND...: as docker exec does it, in the root of the running process
 inside() { nsenter --target "$1" --mount --pid --root --wd -- "${@:2}"; }
@@ -135,7 +157,7 @@ database_mounts=$mounts'
 '
 clinicq_mounts=$mounts'chroot . chown clinicq:clinicq /run/clinicq'
 start_database() {
-    (start database "$database_mounts" CLINICQ_ADMIN_USER=head CLINICQ_SHARED_BUFFERS=32MB) >"$work/database.log" 2>&1 &
+    (start database "$database_mounts") >"$work/database.log" 2>&1 &
     database=$!
     pids[database]=$database
 }
@@ -200,14 +222,24 @@ check "the log holds no secret" eval '! grep -qFf "$secrets/shim_password" "$wor
 export CLINICQ_PORT CLINICQ_METRICS_PORT
 CLINICQ_PORT=$(free_port)
 CLINICQ_METRICS_PORT=$(free_port)
-(start shim "$clinicq_mounts" CLINICQ_PORT="$CLINICQ_PORT" CLINICQ_METRICS_PORT="$CLINICQ_METRICS_PORT") >"$work/shim.log" 2>&1 &
-shim=$!
-pids[shim]=$shim
+start_shim() {
+    (start shim "$clinicq_mounts" CLINICQ_PORT="$CLINICQ_PORT" CLINICQ_METRICS_PORT="$CLINICQ_METRICS_PORT") >"$work/shim.log" 2>&1 &
+    shim=$!
+    pids[shim]=$shim
+}
+check "compose.yml: it is production" grep -qx CLINICQ_ENV=production <(compose_environment shim)
+checked=$(start shim "$clinicq_mounts" -- check 2>&1)
+check_is "clinicq-shim check passes on its settings" $? 0
+check_is "... with every row" "$(sed 1d <<<"$checked" | grep -cv ' ok  *-$')" 0
+check "... the database's as well" grep -q '^database login owns nothing  *ok ' <<<"$checked"
+
+start_shim
 check "the shim comes up, ready" healthy shim "$shim" "CLINICQ_METRICS_PORT=$CLINICQ_METRICS_PORT"
 pid=$(first_of "$shim")
 check_is "it is process 1 of its container, user 10001" "$(awk '/^NSpid/ { print $NF }' "/proc/$pid/status") $(stat -c %u "/proc/$pid")" "1 10001"
 check_is "nobody can write to its root either" "$(inside "$pid" touch /opt/x 2>&1 | grep -c 'Read-only')" 1
-log_in() { curl -s -o "$work/answer" -w '%{http_code}' "http://127.0.0.1:$CLINICQ_PORT/api/auth/login/" -d username=head -d password="$1"; }
+log_in() { curl -s -o "$work/answer" -w '%{http_code}' -H 'Host: clinic.example' "http://127.0.0.1:$CLINICQ_PORT/api/auth/login/" -d username=head -d password="$1"; }
+check_is "a name that is not the clinic's is refused" "$(curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$CLINICQ_PORT/api/health/")" 400
 check_is "a wrong password is refused" "$(log_in 'not the password')" 400
 check_is "the first administrator logs in" "$(log_in "$password")" 200
 check "no password is on a command line or in an environment" eval '! cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr "\0" "\n" | grep -qFf "$secrets/shim_password"'
@@ -229,15 +261,22 @@ check_is "the database ends by itself at its STOPSIGNAL" "$status" 0
 start_database
 check "it starts once more, with its administrator there" healthy database "$database"
 check "no second password is made" test ! -e "$administrator"
-ended "$database" INT
+start_shim
+check "so does the shim" healthy shim "$shim" "CLINICQ_METRICS_PORT=$CLINICQ_METRICS_PORT"
 
-sed -i "s/listen 443/listen 127.0.0.1:$https/; s/listen 80;/listen 127.0.0.1:$http;/" "$layers/proxy/opt/clinicq/nginx/clinicq.conf"
-(start proxy "$clinicq_mounts" CLINICQ_NAME=other.example) >"$work/proxy.log" 2>&1 &
+# Ports that are free here, for those that containers have for themselves.
+sed -i "s/listen 443/listen 127.0.0.1:$https/; s/listen 80;/listen 127.0.0.1:$http;/; s/127.0.0.1:8080/127.0.0.1:$CLINICQ_PORT/" \
+    "$layers/proxy/opt/clinicq/nginx/clinicq.conf"
+(start proxy "$clinicq_mounts") >"$work/proxy.log" 2>&1 &
 proxy=$!
 pids[proxy]=$proxy
 unset CLINICQ_PORT CLINICQ_METRICS_PORT
-proxied() { curl -sk -m 5 -o /dev/null -w '%{http_code}' --resolve "other.example:$https:127.0.0.1" "https://other.example:$https/api/health/"; }
-for _ in {1..100}; do [ "$(proxied)" != 503 ] || break; sleep 0.1; done
-check_is "the proxy serves the clinic's name, and says 503 without a shim" "$(proxied)" 503
+proxied() { curl -sk -m 5 -o /dev/null -w '%{http_code}' --resolve "clinic.example:$https:127.0.0.1" "https://clinic.example:$https$1" "${@:2}"; }
+for _ in {1..100}; do [ "$(proxied /api/health/)" != 200 ] || break; sleep 0.1; done
+check_is "all three serve the clinic's name" "$(proxied /api/health/)" 200
+check_is "the first administrator logs in over TLS" "$(proxied /api/auth/login/ -d username=head -d password="$password")" 200
+ended "$shim" TERM
+check_is "without the shim the proxy says 503" "$(proxied /api/health/)" 503
 ended "$proxy" QUIT
 check_is "the proxy ends by itself" "$status" 0
+ended "$database" INT

@@ -43,6 +43,26 @@ closed("GET /api/queues/ HTTP/1.1\r\nHost: a\r\n${auth}X: a\x01b\r\n\r\n", 'a co
 closed("GET /api/queues/ HTTP/1.1\r\nHost: a\r\n${auth}X\x00Y: b\r\nConnection: close\r\n\r\n", 'NUL in a header', 400);
 closed("GET /api/queues/ HTTP/1.1\r\nHost: a\r\n${auth}X Y: b\r\nConnection: close\r\n\r\n", 'a blank in a name', 400);
 
+# What the library hides from the shim where it is old, and ends by itself at its strictest.
+my ($library) = `pkg-config --modversion libmicrohttpd` =~ /^(\d+)\./;
+if ($library) {
+    closed("$_->[1]Connection: close\r\n\r\n$body$hidden", "the strict library: $_->[0]", 0, 400) for
+        ['a bare LF after the request line', "POST /api/patients/ HTTP/1.1\nHost: a\r\n$auth${json}Content-Length: $length\r\n"],
+        ['a bare LF after a header', "${start}X: a\nContent-Length: $length\r\n"],
+        ['a bare CR in a header', "${start}X: a\rContent-Length: 0\r\nContent-Length: $length\r\n"],
+        ['a folded header', "${start}X: a\r\n Content-Length: 0\r\nContent-Length: $length\r\n"],
+        ['a folded length', "${start}Content-Length:\r\n $length\r\n"],
+        ['a line that begins with a blank', "POST /api/patients/ HTTP/1.1\r\n Host: a\r\nHost: a\r\n$auth${json}Content-Length: $length\r\n"],
+        ['NUL in a value', "${start}X: a\0b\r\nContent-Length: $length\r\n"], ['NUL in the address', "POST /api/patients/\0 HTTP/1.1\r\nHost: a\r\n$auth${json}Content-Length: $length\r\n"],
+        ['a header without a colon', "${start}X\r\nContent-Length: $length\r\n"], ['a header without a name', "${start}: x\r\nContent-Length: $length\r\n"],
+        ['tabs in the request line', "POST\t/api/patients/\tHTTP/1.1\r\nHost: a\r\n$auth${json}Content-Length: $length\r\n"],
+        ['an empty line before the request', "\r\n${start}Content-Length: $length\r\n"];
+    closed("${start}Transfer-Encoding: chunked\r\n\r\n$_->[1]0\r\n\r\n$hidden", "the strict library: $_->[0]", 0, 400) for
+        ['a bare LF after a size', sprintf("%x\n%s\r\n", $length, $body)], ['a bare LF after a chunk', sprintf("%x\r\n%s\n", $length, $body)],
+        ['a blank after a size', sprintf("%x \r\n%s\r\n", $length, $body)], ['an extension after a blank', sprintf("%x ;a=b\r\n%s\r\n", $length, $body)],
+        ['an extension after a blank, whose LF the library counts', sprintf("%x ;a=b\r\n%s\r\n", $length + 1, $body)];
+}
+
 # Not HTTP at all: what the library says is its own, but it ends.
 for my $bytes ("\x16\x03\x01\x02\x00\x01\x00\x01\xFC\x03\x03", "SSH-2.0-OpenSSH\r\n\r\n", "\r\n\r\n\r\n\r\nx\r\n\r\n", "GET\r\n\r\n", "GET /api/health/\r\n\r\n", "GET /api/health/ HTTP/2.0\r\n\r\n", "GET /api/health/ HTTP/9\r\n\r\n",
     "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "get /api/health/ http/1.1\r\n\r\n", "\0" x 64 . "\r\n\r\n", "GET  /api/health/ HTTP/1.1\r\n\r\n") {

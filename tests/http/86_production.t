@@ -37,12 +37,29 @@ for my $case (@cases) {
     is($exit, 1, '... production does not start');
     my ($line) = grep { index($_, "not so: $name; ") >= 0 } split /\n/, $error;
     ok(defined $line, '... and says so in one line') or diag($error);
+    is(join("\n", grep { !/^clinicq-shim: CLINICQ_ENV=production: not so: [^;]+; \w.+\w/ } split /\n/, $error), '', '... as whatever else is refused');
     ok(index($error . $text, $password) < 0, '... without the password');
 }
 for my $case (['host names are set', CLINICQ_ALLOWED_HOSTS => undef], ['rate limits are on', CLINICQ_USER_BURST => 0], ['origins use TLS', CLINICQ_CORS_ORIGINS => 'http://app.example'], ['proxy names the clients', CLINICQ_TRUSTED_PROXIES => undef]) {
     my ($name, %odd) = @$case;
     ($code, $states) = check(%odd);
     is("$code $states->{$name}[0]", '0 warning', "$name: a warning");
+}
+# Without a proxy: what arrives is only as good as the library that reads it.
+my $folder = "$ENV{CLINICQ_CLUSTER}/production.$$";
+mkdir $folder or die "$folder: $!\n";
+system("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3 -subj /CN=clinic.example -batch -keyout $folder/key -out $folder/crt 2>$folder/log") == 0 or die "openssl\n";
+chmod 0755, $folder;
+chmod 0644, "$folder/key";
+my %alone = (CLINICQ_TLS_PROXY => undef, CLINICQ_TRUSTED_PROXIES => undef, CLINICQ_TLS_CERTIFICATE => "$folder/crt", CLINICQ_TLS_KEY => "$folder/key");
+my $old = `pkg-config --modversion libmicrohttpd` =~ /^0\./;
+($code, $states, $text) = check(%alone);
+is("$code $states->{'requests are normalised'}[0]", $old ? '1 FAILED' : '0 ok', 'without a proxy the library has to be strict') or diag($text);
+is($states->{'certificate is valid'}[0], 'warning', 'a certificate that ends within a week: a warning');
+if ($old) {
+    my ($exit, $out, $error) = run_shim({ %good, %alone, CLINICQ_ENV => 'production' });
+    is($exit, 1, '... production does not start');
+    like($error, qr/\Aclinicq-shim: [^\n]+not so: requests are normalised; put a proxy in front [^\n]+\n\z/, '... and says so in one line');
 }
 ($code, undef, my $error) = run_shim({ %good, CLINICQ_CORS_ORIGINS => '*', CLINICQ_ENV => 'production' });
 ok($code == 2 && $error =~ /\A[^\n]+name each origin\n\z/, 'a wildcard is never possible');
