@@ -65,6 +65,21 @@ bool call_query(struct request *r) {
     return ok;
 }
 
+void call_page(struct request *r, const char *cursor, struct buffer *query) {
+    struct json_object *object = json_object_new_object();
+    size_t len;
+    const char *text;
+
+    query_parse(object, r->query, r->query_len);
+    json_object_object_add(object, "cursor", json_object_new_string(cursor));
+    text = json_object_to_json_string_length(
+        object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
+    query->len = 0;
+    buffer_add(query, text, len);
+    json_object_put(object);
+    r->call.parameters[P_QUERY] = query->data;
+}
+
 /* A value that text cannot hold names no object, so each wrong byte becomes U+FFFD and the database
  * answers 404 in its own order of checks. */
 static void add_path_value(struct buffer *out, const char *value, size_t len) {

@@ -16,6 +16,10 @@ void call_build(struct request *r);
 /* After the call that went before: the real one. */
 void call_follow(struct request *r);
 
+/* The same call once more, for the page that begins at the cursor; the query's text is in `query`.
+ */
+void call_page(struct request *r, const char *cursor, struct buffer *query);
+
 /* Turns the query string into the JSON parameter; false when it cannot be one. */
 bool call_query(struct request *r);
 

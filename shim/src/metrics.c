@@ -3,6 +3,7 @@
 #include "client.h"
 #include "limit.h"
 #include "pool.h"
+#include "stream.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -28,14 +29,15 @@ static const struct {
 };
 #define BOUNDS (sizeof(bounds) / sizeof(bounds[0]))
 
-/* the classes of calls, and what the shim answered alone */
-static const char *const classes[CALL_CLASSES + 1] = {"read", "write", "slow", "edge"};
+/* the classes of calls, what the shim answered alone, and replies in pages */
+static const char *const classes[] = {"read", "write", "slow", "edge", "stream"};
+#define CLASSES (sizeof(classes) / sizeof(classes[0]))
 
 static struct {
     struct series *series[BUCKETS];
     unsigned series_count;
-    uint64_t histogram[CALL_CLASSES + 1][BOUNDS + 1];
-    uint64_t sum_us[CALL_CLASSES + 1];
+    uint64_t histogram[CLASSES][BOUNDS + 1];
+    uint64_t sum_us[CLASSES];
 } metrics;
 
 static struct series *find_series(const char *template, enum method method, unsigned status) {
@@ -61,9 +63,9 @@ static struct series *find_series(const char *template, enum method method, unsi
 }
 
 void metrics_request(const char *template, enum method method, unsigned status,
-                     const struct route *route, int64_t duration_us) {
+                     const struct route *route, bool streamed, int64_t duration_us) {
     struct series *s = find_series(template, method, status);
-    unsigned class = route != NULL ? route->class : CALL_CLASSES;
+    unsigned class = streamed ? CLASSES - 1 : route != NULL ? route->class : CALL_CLASSES;
     unsigned i = 0;
 
     if (s != NULL)
@@ -92,7 +94,7 @@ static void write_durations(struct buffer *out) {
 
     head(out, name, "histogram",
          "Time from the request line to the end of the reply, by class of the route.");
-    for (unsigned c = 0; c <= CALL_CLASSES; c++) {
+    for (unsigned c = 0; c < CLASSES; c++) {
         uint64_t total = 0;
 
         for (unsigned i = 0; i < BOUNDS; i++) {
@@ -148,6 +150,13 @@ void metrics_write(struct buffer *out) {
     write_requests(out);
     write_durations(out);
     write_pools(out);
+    head(out, "streams", "gauge", "Replies in pages that are on their way.");
+    buffer_format(out, "clinicq_streams %u\n", stream_count());
+    head(out, "stream_pages_total", "counter", "Pages of replies that come in pages.");
+    buffer_format(out, "clinicq_stream_pages_total %llu\n", (unsigned long long) stream_pages());
+    head(out, "streams_cut_total", "counter",
+         "Replies in pages that were cut because the database did not go on.");
+    buffer_format(out, "clinicq_streams_cut_total %llu\n", (unsigned long long) stream_cuts());
     head(out, "rate_limited_total", "counter", "Requests that got 429 here, by limit.");
     for (enum limit i = 0; i < LIMITS; i++)
         buffer_format(out, "clinicq_rate_limited_total{limit=\"%s\"} %llu\n", limit_name(i),

@@ -9,7 +9,7 @@
 
 /* template is the route's path or "-"; route tells the class and may be NULL. */
 void metrics_request(const char *template, enum method method, unsigned status,
-                     const struct route *route, int64_t duration_us);
+                     const struct route *route, bool streamed, int64_t duration_us);
 void metrics_write(struct buffer *out);
 void metrics_close(void);
 

@@ -48,7 +48,7 @@ void pool_open(const struct config *c) {
 bool pool_submit(struct call *call) {
     struct pool *p = &db.pools[call->class];
 
-    if (p->queued >= db.queue_length)
+    if (p->queued >= db.queue_length || p->size == 0)
         return false;
     call->state = CALL_QUEUED;
     call->expires_at = clock_us() + db.timeout_us;

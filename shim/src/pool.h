@@ -58,7 +58,7 @@ struct pool_gauge {
 struct config;
 
 void pool_open(const struct config *c);
-/* False when the queue of the class is full. */
+/* False when the queue of the class is full, and after pool_close(). */
 bool pool_submit(struct call *call);
 /* Takes a call back: its connection is closed if it was in flight. */
 void pool_abandon(struct call *call);

@@ -26,6 +26,7 @@ enum edge {
     EDGE_AWAY,
     EDGE_OUTCOME_UNKNOWN,
     EDGE_DEADLINE,
+    EDGE_VERSION,
 };
 
 struct edge_problem {

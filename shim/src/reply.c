@@ -3,6 +3,7 @@
 #include "config.h"
 #include "cookie.h"
 #include "cors.h"
+#include "jsontext.h"
 #include "log.h"
 #include "loop.h"
 
@@ -10,6 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+struct header {
+    char name[64], value[1024];
+};
 
 struct reply {
     unsigned status;
@@ -19,6 +24,7 @@ struct reply {
     void *owner;
     const char *headers; /* JSON object of strings, or NULL */
     bool problem;
+    const struct page *page; /* the first of several; owner is the row that holds it */
 };
 
 static const char *const every_reply[][2] = {
@@ -82,29 +88,52 @@ static void add_session(const struct request *r, struct MHD_Response *response,
         log_request(LOG_ERROR, r->id, "a session of the database cannot be sent");
 }
 
+/* The next header of the JSON object that *json stands in, NULL after the last. False where what
+ * stands there cannot be a header. */
+static bool next_header(const char **json, struct header *h) {
+    const char *p = skip_blanks(*json);
+
+    *json = NULL;
+    if (*p != '{' && *p != ',')
+        return true;
+    p = skip_blanks(p + 1);
+    if (*p == '}')
+        return true;
+    p = read_string(p, h->name, sizeof(h->name));
+    p = p != NULL ? skip_blanks(p) : "";
+    p = *p == ':' ? read_string(skip_blanks(p + 1), h->value, sizeof(h->value)) : NULL;
+    *json = p;
+    return p != NULL;
+}
+
+/* The value of a header that the database asks for; "" where there is none, or none that can be
+ * read. */
+static void find_header(const char *json, const char *name, char *value, size_t size) {
+    struct header h;
+
+    value[0] = '\0';
+    while (json != NULL && next_header(&json, &h) && json != NULL)
+        if (strcasecmp(h.name, name) == 0)
+            snprintf(value, size, "%s", h.value);
+}
+
 /* Adds the headers that the database asks for. */
 static void add_headers(struct request *r, struct MHD_Response *response, const char *json) {
-    const char *p = skip_blanks(json);
-    char name[64], value[1024];
+    struct header h;
 
-    if (*p++ != '{')
-        return;
-    for (p = skip_blanks(p); *p == '"'; p = skip_blanks(p + 1)) {
-        p = read_string(p, name, sizeof(name));
-        p = p != NULL ? skip_blanks(p) : "";
-        p = *p == ':' ? read_string(skip_blanks(p + 1), value, sizeof(value)) : NULL;
-        if (p == NULL) {
+    do {
+        if (!next_header(&json, &h)) {
             log_request(LOG_ERROR, r->id, "a header of the database cannot be sent");
             return;
         }
-        if (strcmp(name, "Set-Session") == 0)
-            add_session(r, response, value);
-        else if (!is_header_name(name) || MHD_add_response_header(response, name, value) != MHD_YES)
+        if (json == NULL || strcasecmp(h.name, "Next-Page") == 0)
+            continue;
+        if (strcmp(h.name, "Set-Session") == 0)
+            add_session(r, response, h.value);
+        else if (!is_header_name(h.name) ||
+                 MHD_add_response_header(response, h.name, h.value) != MHD_YES)
             log_request(LOG_ERROR, r->id, "a header of the database cannot be sent");
-        p = skip_blanks(p);
-        if (*p != ',')
-            return;
-    }
+    } while (json != NULL);
 }
 
 static void add_number(struct MHD_Response *response, const char *name, unsigned value) {
@@ -131,7 +160,9 @@ static enum MHD_Result send_reply(struct request *r, const struct reply *reply) 
     enum MHD_Result queued;
     bool custom = reply->headers != NULL;
 
-    if (reply->release != NULL)
+    if (reply->page != NULL)
+        response = stream_begin(r, reply->owner, reply->page);
+    else if (reply->release != NULL)
         response = MHD_create_response_from_buffer_with_free_callback_cls(
             reply->len, (void *) (uintptr_t) reply->body, reply->release, reply->owner);
     else
@@ -166,7 +197,7 @@ static enum MHD_Result send_reply(struct request *r, const struct reply *reply) 
     if (loop_draining() || r->stage == STAGE_HEADERS || r->edge == EDGE_TOO_LARGE)
         MHD_add_response_header(response, "Connection", "close");
     r->status = reply->status;
-    r->bytes = r->method == HEAD ? 0 : reply->len;
+    r->bytes = r->method == HEAD || reply->page != NULL ? 0 : reply->len;
     r->stage = STAGE_ANSWERED;
     client_phase(r->client, CLIENT_SENDING);
     queued = MHD_queue_response(r->mhd, reply->status, response);
@@ -257,10 +288,38 @@ static enum MHD_Result reply_error(struct request *r, const PGresult *error) {
     return send_problem(r, &p, NULL);
 }
 
+static bool is_reply(const PGresult *result) {
+    return PQntuples(result) == 1 && PQnfields(result) == 4 && !PQgetisnull(result, 0, 0);
+}
+
+/* What the row holds. With 200 a JSON string that has a Content-Type of its own stands for the text
+ * to be sent. False where it is none, or where the next page cannot be read. */
+static bool read_page(const PGresult *row, struct page *page) {
+    const char *headers = PQgetisnull(row, 0, 2) ? NULL : PQgetvalue(row, 0, 2);
+    char type[64];
+
+    page->text = PQgetisnull(row, 0, 1) ? NULL : PQgetvalue(row, 0, 1);
+    page->len = (size_t) PQgetlength(row, 0, 1);
+    page->cursor[0] = '\0';
+    if (headers == NULL || page->text == NULL || strcmp(PQgetvalue(row, 0, 0), "200") != 0)
+        return true;
+    find_header(headers, "Next-Page", page->cursor, sizeof(page->cursor));
+    if (page->cursor[0] == '\0' && strcasestr(headers, "Next-Page") != NULL)
+        return false;
+    find_header(headers, "Content-Type", type, sizeof(type));
+    return page->text[0] != '"' || type[0] == '\0' || json_text_decode(page->text, &page->len);
+}
+
+bool reply_page(const PGresult *row, struct page *page) {
+    return is_reply(row) && strcmp(PQgetvalue(row, 0, 0), "200") == 0 && read_page(row, page) &&
+           page->text != NULL;
+}
+
 /* The row of clinicq_api.call; owns the result. */
 static enum MHD_Result reply_row(struct request *r, PGresult *row) {
     const char *headers = PQgetisnull(row, 0, 2) ? NULL : PQgetvalue(row, 0, 2);
-    const char *body = PQgetisnull(row, 0, 1) ? NULL : PQgetvalue(row, 0, 1);
+    struct page page;
+    bool readable = read_page(row, &page);
     long status = strtol(PQgetvalue(row, 0, 0), NULL, 10);
     enum MHD_Result result;
 
@@ -269,8 +328,9 @@ static enum MHD_Result reply_row(struct request *r, PGresult *row) {
         request_user(r, r->actor);
     }
 
-    if (status < 200 || status > 599) {
-        log_request(LOG_ERROR, r->id, "the database answered with status %ld", status);
+    if (status < 200 || status > 599 || !readable) {
+        log_request(LOG_ERROR, r->id, "the database answered with status %ld%s", status,
+                    readable ? "" : " and a body that is no text");
         PQclear(row);
         return reply_edge(r, EDGE_INTERNAL);
     }
@@ -280,24 +340,30 @@ static enum MHD_Result reply_row(struct request *r, PGresult *row) {
                                                      .type = "refused",
                                                      .title = "Refused",
                                                      .detail = "The request was refused.",
-                                                     .errors = body,
+                                                     .errors = page.text,
                                                      .request_id = r->id},
                               headers);
         PQclear(row);
         return result;
     }
-    if (body == NULL || status == 204) {
+    if (page.text == NULL || status == 204) {
         result = send_reply(
             r, &(struct reply){.status = (unsigned) status, .body = "", .headers = headers});
         PQclear(row);
         return result;
     }
+    /* the end of the connection is the end of an HTTP/1.0 reply: a part looks like the whole */
+    if (page.cursor[0] != '\0' && r->http_1_0) {
+        PQclear(row);
+        return reply_edge(r, EDGE_VERSION);
+    }
     return send_reply(r, &(struct reply){.status = (unsigned) status,
-                                         .body = body,
-                                         .len = (size_t) PQgetlength(row, 0, 1),
+                                         .body = page.text,
+                                         .len = page.len,
                                          .release = release_result,
                                          .owner = row,
-                                         .headers = headers});
+                                         .headers = headers,
+                                         .page = page.cursor[0] != '\0' ? &page : NULL});
 }
 
 enum MHD_Result reply_call(struct request *r) {
@@ -314,8 +380,7 @@ enum MHD_Result reply_call(struct request *r) {
     r->call.result = NULL;
     if (r->call.outcome != CALL_RESULT)
         return reply_edge(r, outcomes[r->call.outcome]);
-    if (!r->call.failed && PQntuples(result) == 1 && PQnfields(result) == 4 &&
-        !PQgetisnull(result, 0, 0))
+    if (!r->call.failed && is_reply(result))
         return reply_row(r, result);
     if (r->call.failed) {
         sent = reply_error(r, result);

@@ -11,6 +11,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "reply.h"
+#include "stream.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +55,10 @@ static bool may_follow(const struct call *call) {
 static void request_done(struct call *call) {
     struct request *r = list_item(call, struct request, call);
 
+    if (r->stream != NULL) {
+        stream_continue(r);
+        return;
+    }
     if (r->before && may_follow(call)) {
         PQclear(call->result);
         call->result = NULL;
@@ -191,7 +196,8 @@ enum MHD_Result request_headers(struct request *r, const char *method, const cha
 
     r->method = method_parse(method);
     headers_read(r);
-    if (r->chunked && strcmp(version, MHD_HTTP_VERSION_1_1) != 0)
+    r->http_1_0 = strcmp(version, MHD_HTTP_VERSION_1_1) != 0;
+    if (r->chunked && r->http_1_0)
         r->malformed = true;
     preflight = r->method == OPTIONS && r->preflight;
     if (!knows_host(r, version))
@@ -274,13 +280,14 @@ static void record(struct request *r) {
     };
 
     log_access(&a);
-    metrics_request(a.route, r->method, a.status, r->route, a.duration_us);
+    metrics_request(a.route, r->method, a.status, r->route, r->stream != NULL, a.duration_us);
 }
 
 void request_free(struct request *r) {
     record(r);
     pool_abandon(&r->call);
     PQclear(r->call.result);
+    stream_free(r);
     catalogue_drop(r->catalogue);
     buffer_free(&r->body);
     arena_free(&r->arena);

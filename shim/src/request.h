@@ -62,6 +62,7 @@ struct request {
     bool chunked;
     bool malformed;
     size_t memory; /* roughly what URI and headers take of the connection's */
+    bool http_1_0;
     bool preflight;
     bool wants_problem;
 
@@ -69,9 +70,10 @@ struct request {
     size_t body_limit;
     size_t body_dropped;
 
-    bool before;          /* the call that goes before the real one */
-    unsigned retry_after; /* seconds that the database asks to wait, 0 if it does not */
-    uint64_t user;        /* whose buckets were charged; 0: not known yet */
+    struct stream *stream; /* a reply in pages, owned; NULL: none */
+    bool before;           /* the call that goes before the real one */
+    unsigned retry_after;  /* seconds that the database asks to wait, 0 if it does not */
+    uint64_t user;         /* whose buckets were charged; 0: not known yet */
     struct limit_state limited;
 
     unsigned status; /* 0 until a reply is queued */

@@ -70,6 +70,8 @@ static struct {
     char *reply;
     size_t reply_len;
     unsigned status;
+    MHD_ContentReaderCallback reader; /* of a reply in pages */
+    void *reader_arg;
 } harness;
 
 const char *(*harness_error_field)(int code);
@@ -163,6 +165,39 @@ struct MHD_Response *__wrap_MHD_create_response_from_buffer_with_free_callback_c
     return __real_MHD_create_response_from_buffer_with_free_callback_cls(len, body, release, owner);
 }
 
+struct MHD_Response *
+__real_MHD_create_response_from_callback(uint64_t size, size_t block,
+                                         MHD_ContentReaderCallback reader, void *arg,
+                                         MHD_ContentReaderFreeCallback release);
+struct MHD_Response *
+__wrap_MHD_create_response_from_callback(uint64_t size, size_t block,
+                                         MHD_ContentReaderCallback reader, void *arg,
+                                         MHD_ContentReaderFreeCallback release);
+/* The first page, read in pieces; then the next one is asked for. */
+struct MHD_Response *
+__wrap_MHD_create_response_from_callback(uint64_t size, size_t block,
+                                         MHD_ContentReaderCallback reader, void *arg,
+                                         MHD_ContentReaderFreeCallback release) {
+    harness.reader = reader;
+    harness.reader_arg = arg;
+    return __real_MHD_create_response_from_callback(size, block, reader, arg, release);
+}
+
+static void read_stream(void) {
+    static char page[65536];
+    ssize_t got;
+
+    harness.created_len = 0;
+    harness.created = page;
+    harness.submitted = NULL;
+    while (harness.created_len + 100 <= sizeof(page) &&
+           (got = harness.reader(harness.reader_arg, harness.created_len,
+                                 page + harness.created_len, 100)) > 0)
+        harness.created_len += (size_t) got;
+    if (harness.submitted != NULL)
+        PROPERTY(strstr(harness.submitted->parameters[P_QUERY], "\"cursor\"") != NULL);
+}
+
 int MHD_get_connection_values_n(struct MHD_Connection *mhd, enum MHD_ValueKind kind,
                                 MHD_KeyValueIteratorN iterator, void *arg) {
     struct connection *c = (void *) mhd;
@@ -228,6 +263,9 @@ enum MHD_Result MHD_queue_response(struct MHD_Connection *mhd, unsigned status,
     MHD_get_response_headers(response, check_header, &types);
     PROPERTY(types >= 1 && (types == 1 || !harness_names_all));
     harness.status = status;
+    if (harness.reader != NULL)
+        read_stream();
+    harness.reader = NULL;
     free(harness.reply);
     harness.reply_len = harness.created_len;
     harness.reply = malloc(harness.reply_len + 1);

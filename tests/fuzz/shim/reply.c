@@ -43,7 +43,7 @@ static void check_reply(bool json_in) {
     const char *body = harness_reply(&len, &status);
 
     PROPERTY(status >= 200 && status <= 599);
-    if (json_in && len > 0)
+    if (json_in && len > 0 && harness_names_all)
         PROPERTY(is_json(body));
 }
 

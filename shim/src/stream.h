@@ -1,0 +1,33 @@
+/* Replies that come in pages: each page is a call of its own, made when the client has taken the
+ * one before, so neither a connection nor a transaction waits for a slow client. */
+#ifndef CLINICQ_STREAM_H
+#define CLINICQ_STREAM_H
+
+#include "memory.h"
+
+#include <libpq-fe.h>
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct request;
+
+/* What a row of clinicq_api.call holds as a body, and where the next one begins. */
+struct page {
+    char *text;
+    size_t len;
+    char cursor[1024]; /* header Next-Page; "" where none follows */
+};
+
+/* Takes the row, which holds the first page, over. */
+struct MHD_Response *stream_begin(struct request *r, PGresult *row, const struct page *first);
+/* The call for the next page has ended. */
+void stream_continue(struct request *r);
+void stream_free(struct request *r);
+
+unsigned stream_count(void);
+uint64_t stream_pages(void);
+/* Replies that ended without their end. */
+uint64_t stream_cuts(void);
+
+#endif
