@@ -98,6 +98,41 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_remove_pa
 COMMENT ON FUNCTION clinicq_api.remove_patient(text[], jsonb, text) IS
     'Hide a patient; refused while a visit is open. Who: admin, doctor.';
 
+CREATE FUNCTION clinicq_api.get_patient_access(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_get_patient_access';
+COMMENT ON FUNCTION clinicq_api.get_patient_access(text[], jsonb, text) IS
+    'Whether a patient is restricted, and the users who may see the record. Who: admin.';
+
+CREATE FUNCTION clinicq_api.restrict_patient(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_restrict_patient';
+COMMENT ON FUNCTION clinicq_api.restrict_patient(text[], jsonb, text) IS
+    'Restrict a patient to those on the list, or open the record again (restricted). Who: admin.';
+
+CREATE FUNCTION clinicq_api.grant_patient_access(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_grant_patient_access';
+COMMENT ON FUNCTION clinicq_api.grant_patient_access(text[], jsonb, text) IS
+    'Put a user on the list of a patient (username). Who: admin.';
+
+CREATE FUNCTION clinicq_api.revoke_patient_access(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_revoke_patient_access';
+COMMENT ON FUNCTION clinicq_api.revoke_patient_access(text[], jsonb, text) IS
+    'Take a user from the list of a patient. Who: admin.';
+
+CREATE FUNCTION clinicq_api.open_emergency(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_open_emergency';
+COMMENT ON FUNCTION clinicq_api.open_emergency(text[], jsonb, text) IS
+    'Open a restricted record in an emergency, for a time and with a reason of 10 to 500 characters; it is reviewed afterwards. Who: admin, doctor.';
+
+CREATE FUNCTION clinicq_api.list_emergencies(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_list_emergencies';
+COMMENT ON FUNCTION clinicq_api.list_emergencies(text[], jsonb, text) IS
+    'Emergencies, newest first, all or by ?reviewed=false. Who: admin, auditor.';
+
+CREATE FUNCTION clinicq_api.review_emergency(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_review_emergency';
+COMMENT ON FUNCTION clinicq_api.review_emergency(text[], jsonb, text) IS
+    'Close the review of an emergency with what it found (review); not by who opened it. Who: admin.';
+
 CREATE FUNCTION clinicq_api.list_visits(path text[], query jsonb, body text) RETURNS clinicq_api.reply
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_list_visits';
 COMMENT ON FUNCTION clinicq_api.list_visits(text[], jsonb, text) IS

@@ -12,7 +12,7 @@ GRANT USAGE, CREATE ON SCHEMA clinicq TO clinicq_owner;
 GRANT USAGE, CREATE ON SCHEMA clinicq_api, clinicq_audit TO clinicq_owner;
 GRANT USAGE ON SCHEMA clinicq TO clinicq_admin, clinicq_doctor, clinicq_assistant,
     clinicq_display, clinicq_auditor, clinicq_reporter;
-GRANT USAGE ON SCHEMA clinicq_audit TO clinicq_auditor;
+GRANT USAGE ON SCHEMA clinicq_audit TO clinicq_auditor, clinicq_admin;
 GRANT USAGE ON SCHEMA clinicq_api TO clinicq_shim;
 
 -- An index names the operator class of pg_trgm, which may stand in a schema that is closed to others.

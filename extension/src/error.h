@@ -12,6 +12,7 @@
 #define ERRCODE_CQ_METHOD      MAKE_SQLSTATE('Q', 'C', '4', '0', '5')
 #define ERRCODE_CQ_CONFLICT    MAKE_SQLSTATE('Q', 'C', '4', '0', '9')
 #define ERRCODE_CQ_TOO_MANY    MAKE_SQLSTATE('Q', 'C', '4', '2', '9')
+#define ERRCODE_CQ_RESTRICTED  MAKE_SQLSTATE('Q', 'C', '4', '2', '3')
 #define ERRCODE_CQ_MEDIA_TYPE  MAKE_SQLSTATE('Q', 'C', '4', '1', '5')
 
 /* P0002: what is called `what` (patient, visit, ...) and looked up by `key` does not exist. */

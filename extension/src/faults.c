@@ -79,8 +79,10 @@ char *faults_check_text(Faults *faults, const char *field, const char *value, in
     char *trimmed = trim_blanks(value);
     int length = pg_mbstrlen(trimmed);
 
-    if (length < min)
+    if (length == 0 && min > 0)
         faults_add(faults, field, "must not be blank");
+    else if (length < min)
+        faults_add(faults, field, "must have at least %d characters", min);
     else if (length > max)
         faults_add(faults, field, "must be no longer than %d characters", max);
     else

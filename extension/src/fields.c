@@ -181,6 +181,18 @@ char *query_text(Fields *query, const char *name) {
     return value;
 }
 
+bool query_id(Fields *query, const char *name, Datum *id) {
+    char *value = query_text(query, name);
+    int64 number;
+
+    if (value == NULL)
+        return false;
+    if (!parse_int64(value, &number))
+        faults_add(query->faults, name, "must be a whole number");
+    *id = Int64GetDatum(number);
+    return true;
+}
+
 char *path_text(FunctionCallInfo fcinfo, int index) {
     Datum *items = NULL;
     bool *nulls = NULL;

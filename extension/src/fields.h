@@ -43,6 +43,8 @@ extern FieldState field_roles(Fields *fields, const char *name, uint32 *roles);
 
 /* A query parameter, NULL where it is absent or empty. */
 extern char *query_text(Fields *query, const char *name);
+/* The same as a whole number; false where it is absent, a fault where it is none. */
+extern bool query_id(Fields *query, const char *name, Datum *id);
 
 /* A decoded path value (from 0); and as an id: P0002 naming `what` where it is none. */
 extern char *path_text(FunctionCallInfo fcinfo, int index);

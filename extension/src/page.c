@@ -94,12 +94,25 @@ static char *page_url(const ListPage *page, int64 number, const char *cursor) {
     return url.data;
 }
 
+static Datum reply_with_link(const ListPage *page, StringInfo json, const char *last_key) {
+    StringInfoData headers;
+    char *link = NULL;
+
+    if (last_key != NULL)
+        link = psprintf("<%s>; rel=\"next\"", page_url(page, 0, last_key));
+    if (link == NULL || strlen(link) > LINK_MAX)
+        return reply(200, json, NULL);
+    initStringInfo(&headers);
+    appendStringInfoChar(&headers, '{');
+    json_text(&headers, "Link", link);
+    appendStringInfoChar(&headers, '}');
+    return reply(200, json, &headers);
+}
+
 Datum page_reply(const ListPage *page, StringInfo rows, const char *last_key) {
     StringInfoData json;
-    StringInfoData headers;
     char *next = NULL;
     char *previous = NULL;
-    char *link = NULL;
 
     if (page->cursor != NULL)
         next = last_key ? page_url(page, 0, last_key) : NULL;
@@ -119,14 +132,17 @@ Datum page_reply(const ListPage *page, StringInfo rows, const char *last_key) {
     json_key(&json, "results");
     appendBinaryStringInfo(&json, rows->data, rows->len);
     appendStringInfoChar(&json, '}');
-    if (last_key != NULL)
-        link = psprintf("<%s>; rel=\"next\"", page_url(page, 0, last_key));
-    if (link == NULL || strlen(link) > LINK_MAX)
-        return reply(200, &json, NULL);
+    return reply_with_link(page, &json, last_key);
+}
 
-    initStringInfo(&headers);
-    appendStringInfoChar(&headers, '{');
-    json_text(&headers, "Link", link);
-    appendStringInfoChar(&headers, '}');
-    return reply(200, &json, &headers);
+Datum page_reply_keyset(const ListPage *page, StringInfo rows, const char *last_key) {
+    StringInfoData json;
+
+    initStringInfo(&json);
+    appendStringInfoChar(&json, '{');
+    json_text(&json, "next", last_key ? page_url(page, 0, last_key) : NULL);
+    json_key(&json, "results");
+    appendBinaryStringInfo(&json, rows->data, rows->len);
+    appendStringInfoChar(&json, '}');
+    return reply_with_link(page, &json, last_key);
 }

@@ -36,4 +36,7 @@ extern int64 page_offset(const ListPage *page);
  */
 extern Datum page_reply(const ListPage *page, StringInfo rows, const char *last_key);
 
+/* The same for a list that has no numbered pages and is not counted: next and results. */
+extern Datum page_reply_keyset(const ListPage *page, StringInfo rows, const char *last_key);
+
 #endif

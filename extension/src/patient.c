@@ -8,6 +8,7 @@
 #include "mb/pg_wchar.h"
 #include "query.h"
 #include "registration.h"
+#include "restriction.h"
 #include "setting.h"
 #include "utils/timestamp.h"
 #include "visit.h"
@@ -33,11 +34,12 @@ QUERY(
     "UPDATE clinicq.patient SET name = CASE WHEN $2 THEN $3 ELSE name END,"
     " phone = CASE WHEN $4 THEN $5 ELSE phone END, gender = CASE WHEN $6 THEN $7 ELSE gender END,"
     " category = CASE WHEN $8 THEN $9 ELSE category END, updated_at = now(), version = version + 1"
-    " WHERE replace(registration_number, '-', '') = $1 AND removed_at IS NULL",
+    " WHERE replace(registration_number, '-', '') = $1 AND removed_at IS NULL"
+    " RETURNING id, restricted",
     TEXTOID, BOOLOID, TEXTOID, BOOLOID, TEXTOID, BOOLOID, TEXTOID, BOOLOID, TEXTOID);
 QUERY(patient_lock_whole,
-      "SELECT id FROM clinicq.patient WHERE replace(registration_number, '-', '') = $1"
-      " AND removed_at IS NULL FOR UPDATE",
+      "SELECT id, restricted FROM clinicq.patient"
+      " WHERE replace(registration_number, '-', '') = $1 AND removed_at IS NULL FOR UPDATE",
       TEXTOID);
 QUERY(patient_lock_key,
       "SELECT id FROM clinicq.patient WHERE replace(registration_number, '-', '') = $1"
@@ -104,15 +106,8 @@ char *patient_registered_just_now(const PatientInput *input) {
     return query_write(&patient_same, args, nulls) > 0 ? row_text(0, 1) : NULL;
 }
 
-/* The key that numbers are looked up by. */
-static Datum number_key(const char *number) {
-    char *digits = registration_digits(number);
-
-    return CStringGetTextDatum(digits ? digits : "");
-}
-
 void patient_update(const char *number, const PatientInput *input) {
-    Datum args[9] = {number_key(number),           BoolGetDatum(input->has_name),
+    Datum args[9] = {registration_key(number),     BoolGetDatum(input->has_name),
                      text_or_null(input->name),    BoolGetDatum(input->has_phone),
                      text_or_null(input->phone),   BoolGetDatum(input->has_gender),
                      text_or_null(input->gender),  BoolGetDatum(input->has_category),
@@ -124,14 +119,16 @@ void patient_update(const char *number, const PatientInput *input) {
             nulls[i] = 'n';
     if (query_write(&patient_change, args, nulls) == 0)
         error_not_found("patient", number);
+    sight_require(row_int64(0, 1), row_bool(0, 2));
 }
 
 void patient_remove(const char *number) {
-    Datum args[1] = {number_key(number)};
+    Datum args[1] = {registration_key(number)};
 
     if (query_write(&patient_lock_whole, args, NULL) == 0)
         error_not_found("patient", number);
     args[0] = Int64GetDatum(row_int64(0, 1));
+    sight_require(row_int64(0, 1), row_bool(0, 2));
     visit_close_earlier_of_patient(DatumGetInt64(args[0]));
     if (query_write(&patient_open_visit, args, NULL) > 0)
         ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
@@ -141,17 +138,18 @@ void patient_remove(const char *number) {
 }
 
 int64 patient_lock(const char *number) {
-    Datum args[1] = {number_key(number)};
+    Datum args[1] = {registration_key(number)};
 
     return query_write(&patient_lock_key, args, NULL) > 0 ? row_int64(0, 1) : 0;
 }
 
-char *patient_display_name(const char *name) {
+/* How a display may see a name, by the setting display_names. */
+static const char *display_name(const char *name) {
     StringInfoData initials;
     bool at_word = true;
 
     if (setting_is(SETTING_DISPLAY_NAMES, "full"))
-        return pstrdup(name);
+        return name;
     initStringInfo(&initials);
     if (setting_is(SETTING_DISPLAY_NAMES, "none"))
         return initials.data;
@@ -166,25 +164,40 @@ char *patient_display_name(const char *name) {
     return initials.data;
 }
 
+const char *patient_shown_name(const char *name, int64 patient_id, bool restricted) {
+    if (!(actor_roles() & ROLES_CARE))
+        return restricted ? "" : display_name(name);
+    return sight_of(patient_id, restricted) == SIGHT_NONE ? RESTRICTED_NAME : name;
+}
+
+void patient_require_sight(uint64 row) {
+    sight_require(row_int64(row, 10), row_bool(row, 9));
+}
+
 void patient_append_json(StringInfo json, uint64 row) {
-    bool whole = (actor_roles() & ROLES_CARE) != 0;
-    bool isnull;
+    bool care = (actor_roles() & ROLES_CARE) != 0;
     char *name = row_text(row, 2);
+    const char *shown = patient_shown_name(name, row_int64(row, 10), row_bool(row, 9));
+    bool whole = care && shown == name;
+    bool isnull;
 
     json_comma(json);
     appendStringInfoChar(json, '{');
     json_text(json, "registration_number", row_text(row, 1));
-    json_text(json, "name", whole ? name : patient_display_name(name));
+    json_text(json, "name", shown);
     json_text(json, "phone", whole ? row_text(row, 3) : NULL);
     json_text(json, "gender", whole ? row_text(row, 4) : "");
     json_text(json, "category", whole ? row_text(row, 5) : "");
-    if (whole) {
+    if (care) {
         json_timestamp(json, "created_at", row_int64(row, 6), "Z");
         json_timestamp(json, "updated_at", row_int64(row, 7), "Z");
-        json_date_array(json, "last_5_visit_dates", row_value(row, 8, &isnull));
     } else {
         json_text(json, "created_at", "");
         json_text(json, "updated_at", "");
+    }
+    if (whole)
+        json_date_array(json, "last_5_visit_dates", row_value(row, 8, &isnull));
+    else {
         json_key(json, "last_5_visit_dates");
         appendStringInfoString(json, "[]");
     }

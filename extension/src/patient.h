@@ -42,15 +42,27 @@ extern int64 patient_lock(const char *number);
     "p.registration_number, p.name, p.phone, p.gender, p.category, p.created_at, p.updated_at," \
     " ARRAY(SELECT v.service_day FROM clinicq.visit v WHERE v.patient_id = p.id"                \
     "  AND v.status NOT IN ('TRANSFERRED', 'CANCELLED', 'NO_SHOW')"                             \
-    "  ORDER BY v.service_day DESC, v.id DESC LIMIT 5)"
+    "  ORDER BY v.service_day DESC, v.id DESC LIMIT 5), p.restricted, p.id"
 
-/* Appends a patient object made of row's PATIENT_COLUMNS, from the first column on. */
+/*
+ * Appends a patient object made of row's PATIENT_COLUMNS, from the first column on; masked where
+ * the patient is hidden from the actor.
+ */
 extern void patient_append_json(StringInfo json, uint64 row);
 
-/* How the display role may see a name, by the setting display_names; palloc'd. */
-extern char *patient_display_name(const char *name);
+/* Raises QC423 where the patient of row's PATIENT_COLUMNS is hidden from the actor. */
+extern void patient_require_sight(uint64 row);
 
-/* What the search term matches, best first: fills SPI_tuptable with PATIENT_COLUMNS. */
+/*
+ * The name as the actor may see it: masked for a hidden patient, and for a display in the form that
+ * the setting display_names permits, none at all for a restricted one.
+ */
+extern const char *patient_shown_name(const char *name, int64 patient_id, bool restricted);
+
+/*
+ * What the search term matches, best first: fills SPI_tuptable with PATIENT_COLUMNS. A hidden
+ * patient is matched by nothing but the whole number.
+ */
 extern uint64 patient_search(const char *term, int64 offset, int64 limit, int64 *count,
                              bool *count_exact);
 

@@ -185,8 +185,7 @@ Datum clinicq_api_search_patients(PG_FUNCTION_ARGS) {
 
 /* Reply with one patient; SPI is connected, and finished here. */
 static Datum patient_reply(int status, const char *number, MemoryContext caller) {
-    char *digits = registration_digits(number);
-    Datum args[1] = {CStringGetTextDatum(digits ? digits : "")};
+    Datum args[1] = {registration_key(number)};
     MemoryContext previous;
     StringInfo json;
 
@@ -203,14 +202,12 @@ static Datum patient_reply(int status, const char *number, MemoryContext caller)
 
 Datum clinicq_api_get_patient(PG_FUNCTION_ARGS) {
     char *number;
-    char *digits;
     Datum args[3];
     StringInfoData json;
 
     actor_require(ROLES_BOARD);
     number = path_text(fcinfo, 0);
-    digits = registration_digits(number);
-    args[0] = CStringGetTextDatum(digits ? digits : "");
+    args[0] = registration_key(number);
     initStringInfo(&json);
     SPI_connect();
     if (!(actor_roles() & ROLES_CARE)) {
@@ -220,6 +217,8 @@ Datum clinicq_api_get_patient(PG_FUNCTION_ARGS) {
     }
     if (query_read(&patient_by_number, args, NULL) == 0)
         error_not_found("patient", number);
+    if (actor_roles() & ROLES_CARE)
+        patient_require_sight(0);
     patient_append_json(&json, 0);
     SPI_finish();
     return reply(200, &json, NULL);

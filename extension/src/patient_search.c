@@ -10,14 +10,17 @@
 #include "patient.h"
 #include "query.h"
 #include "registration.h"
+#include "restriction.h"
 
 PG_FUNCTION_INFO_V1(clinicq_find_patients);
 
+#define SEEN "removed_at IS NULL AND (NOT restricted OR id = ANY ($8))"
+
 /*
  * $1 term, $2 term as a LIKE pattern in the middle, $3 at the start, in lower case, $4 its digits
- * (as a number), $5 its digits as a pattern in the middle, $6 offset, $7 limit. Each rank stops at
- * one row more than is counted exactly. The plan is made anew each time: which index serves
- * depends on the term.
+ * (as a number), $5 its digits as a pattern in the middle, $6 offset, $7 limit, $8 the restricted
+ * patients whom the actor may see. Each rank stops at one row more than is counted exactly. The
+ * plan is made anew each time: which index serves depends on the term.
  */
 QUERY_OPTIONS(
     patients_matching, CURSOR_OPT_CUSTOM_PLAN,
@@ -26,10 +29,10 @@ QUERY_OPTIONS(
     "  (SELECT id, 0 AS rank FROM clinicq.patient"
     "   WHERE replace(registration_number, '-', '') = $4 AND removed_at IS NULL)"
     "  UNION ALL (SELECT id, 1 FROM clinicq.patient"
-    "   WHERE phone = $1 AND removed_at IS NULL LIMIT 10001)"
+    "   WHERE phone = $1 AND " SEEN " LIMIT 10001)"
     "  UNION ALL (SELECT id, 2 FROM clinicq.patient"
-    "   WHERE lower(name) LIKE $3 AND removed_at IS NULL LIMIT 10001)"
-    "  UNION ALL (SELECT id, 3 FROM clinicq.patient WHERE removed_at IS NULL AND"
+    "   WHERE lower(name) LIKE $3 AND " SEEN " LIMIT 10001)"
+    "  UNION ALL (SELECT id, 3 FROM clinicq.patient WHERE " SEEN " AND"
     "   (name ILIKE $2 OR phone ILIKE $2 OR replace(registration_number, '-', '') LIKE $5)"
     "   LIMIT 10001)"
     " ) found GROUP BY id),"
@@ -40,9 +43,9 @@ QUERY_OPTIONS(
     " FROM (SELECT count(*) FROM hit) AS total (count) LEFT JOIN page ON true"
     " LEFT JOIN clinicq.patient p ON p.id = page.id"
     " ORDER BY page.rank, page.registration_number",
-    TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID);
+    TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, INT8ARRAYOID);
 
-#define COUNT_COLUMN 9
+#define COUNT_COLUMN 11
 
 /* term as a LIKE pattern: its own % _ \ taken literally. */
 static char *like_pattern(const char *before, const char *term, const char *after) {
@@ -64,8 +67,8 @@ uint64 patient_search(const char *term, int64 offset, int64 limit, int64 *count,
     char *trimmed = trim_blanks(term);
     char *digits = registration_digits(trimmed);
     text *lowered;
-    Datum args[7];
-    char nulls[] = "       ";
+    Datum args[8];
+    char nulls[] = "        ";
     uint64 rows;
 
     if (*trimmed == '\0') /* blanks alone: names that have one inside */
@@ -79,12 +82,24 @@ uint64 patient_search(const char *term, int64 offset, int64 limit, int64 *count,
     args[4] = digits ? CStringGetTextDatum(like_pattern("%", digits, "%")) : (Datum) 0;
     args[5] = Int64GetDatum(offset);
     args[6] = Int64GetDatum(limit);
+    args[7] = sight_patients();
     if (digits == NULL)
         nulls[3] = nulls[4] = 'n';
     rows = query_read(&patients_matching, args, nulls);
     *count = row_int64(0, COUNT_COLUMN);
     *count_exact = *count <= PAGE_COUNT_EXACT;
     return row_isnull(0, 1) ? 0 : rows;
+}
+
+/* The first five of row's PATIENT_COLUMNS, masked like patient_append_json() does. */
+static void patient_columns(uint64 row, Datum columns[5], bool nulls[5]) {
+    for (int i = 0; i < 5; i++)
+        columns[i] = row_value(row, i + 1, &nulls[i]);
+    if (sight_of(row_int64(row, 10), row_bool(row, 9)) != SIGHT_NONE)
+        return;
+    columns[1] = CStringGetTextDatum(RESTRICTED_NAME);
+    nulls[2] = true;
+    columns[3] = columns[4] = CStringGetTextDatum("");
 }
 
 Datum clinicq_find_patients(PG_FUNCTION_ARGS) {
@@ -108,8 +123,7 @@ Datum clinicq_find_patients(PG_FUNCTION_ARGS) {
         Datum columns[5];
         bool nulls[5];
 
-        for (int i = 0; i < 5; i++)
-            columns[i] = row_value(row, i + 1, &nulls[i]);
+        patient_columns(row, columns, nulls);
         tuplestore_putvalues(result->setResult, result->setDesc, columns, nulls);
     }
     SPI_finish();

@@ -43,6 +43,12 @@ int32 row_int32(uint64 row, int column) {
     return DatumGetInt32(row_value(row, column, &isnull));
 }
 
+bool row_bool(uint64 row, int column) {
+    bool isnull;
+
+    return DatumGetBool(row_value(row, column, &isnull));
+}
+
 bool row_isnull(uint64 row, int column) {
     bool isnull;
 

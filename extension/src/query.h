@@ -40,6 +40,7 @@ extern uint64 query_write(KeptQuery *query, const Datum *args, const char *nulls
 extern Datum row_value(uint64 row, int column, bool *isnull);
 extern int64 row_int64(uint64 row, int column);
 extern int32 row_int32(uint64 row, int column);
+extern bool row_bool(uint64 row, int column);
 extern bool row_isnull(uint64 row, int column);
 extern char *row_text(uint64 row, int column); /* NULL for null */
 

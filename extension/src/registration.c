@@ -178,6 +178,12 @@ char *registration_digits(const char *number) {
     return digits.len > 0 ? digits.data : NULL;
 }
 
+Datum registration_key(const char *number) {
+    char *digits = registration_digits(number);
+
+    return CStringGetTextDatum(digits ? digits : "");
+}
+
 Datum clinicq_next_registration_number(PG_FUNCTION_ARGS) {
     char *category = PG_ARGISNULL(0) ? "" : ARG_CSTRING(0);
     MemoryContext caller = CurrentMemoryContext;

@@ -16,10 +16,11 @@ extern char *registration_next(const char *category);
 extern bool registration_is_category(const char *category);
 
 /*
- * The digits of a number as people write it: dashes and blanks dropped, letters as
- * capitals. NULL where anything but
- * letters, digits, dashes and blanks stands in it, or nothing is left.
+ * The digits of a number as people write it: dashes and blanks dropped, letters as capitals. NULL
+ * where anything but letters, digits, dashes and blanks stands in it, or nothing is left.
  */
 extern char *registration_digits(const char *number);
+/* The text that numbers are looked up by; one that no number has where there are no digits. */
+extern Datum registration_key(const char *number);
 
 #endif

@@ -67,6 +67,9 @@ static const SettingRule rules[SETTING_COUNT] = {
         {"totp_roles", "", .fault = totp_roles_fault,
          .description =
              "Roles that must log in with a second factor, with commas between them; empty for none."},
+    [SETTING_EMERGENCY_ACCESS_MINUTES] =
+        {"emergency_access_minutes", "60", .min = 5, .max = 1440,
+         .description = "Minutes that emergency access to a restricted record lasts."},
     [SETTING_PASSWORD_HASH_SLOTS] = {"password_hash_slots", "2", .min = 1, .max = 64,
                                      .description = "How many passwords are hashed at a time."},
     [SETTING_PASSWORD_MEMORY_KIB] = {"password_memory_kib", "19456", .min = 7168, .max = 1048576,

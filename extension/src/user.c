@@ -61,12 +61,18 @@ int64 user_create(const char *username, const char *password, uint32 roles, bool
     return row_int64(0, 1);
 }
 
-int64 user_find(const char *username) {
+int64 user_look_up(const char *username) {
     Datum args[1] = {CStringGetTextDatum(username)};
 
-    if (query_write(&user_by_name, args, NULL) == 0)
+    return query_write(&user_by_name, args, NULL) > 0 ? row_int64(0, 1) : 0;
+}
+
+int64 user_find(const char *username) {
+    int64 user_id = user_look_up(username);
+
+    if (user_id == 0)
         error_not_found("user", username);
-    return row_int64(0, 1);
+    return user_id;
 }
 
 /* Locks a user and returns the roles. */

@@ -17,6 +17,8 @@ extern void user_check_name(Faults *faults, const char *username);
  */
 extern int64 user_create(const char *username, const char *password, uint32 roles, bool one_time);
 
+/* The key of a user; 0 if there is none. */
+extern int64 user_look_up(const char *username);
 /* The key of a user. P0002 */
 extern int64 user_find(const char *username);
 extern char *user_find_name(int64 user_id);

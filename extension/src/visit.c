@@ -158,11 +158,9 @@ void visit_read(int64 visit_id) {
 }
 
 void visit_append_json(StringInfo json, uint64 row) {
-    char *name = row_text(row, 9);
+    const char *name = patient_shown_name(row_text(row, 9), row_int64(row, 12), row_bool(row, 11));
     char *number = row_text(row, 7);
 
-    if (!(actor_roles() & ROLES_CARE))
-        name = patient_display_name(name);
     json_comma(json);
     appendStringInfoChar(json, '{');
     json_int(json, "id", row_int64(row, 1));

@@ -13,7 +13,7 @@
 /* The columns that visit_append_json reads, and the tables they come from. */
 #define VISIT_COLUMNS                                                            \
     "v.id, v.token_number, v.service_day, v.status, v.created_at, v.updated_at," \
-    " p.registration_number, v.queue_id, p.name, q.name"
+    " p.registration_number, v.queue_id, p.name, q.name, p.restricted, p.id"
 #define VISIT_TABLES                                                \
     "clinicq.visit v JOIN clinicq.patient p ON p.id = v.patient_id" \
     " JOIN clinicq.queue q ON q.id = v.queue_id"

@@ -102,18 +102,6 @@ static bool read_day(Fields *query, const char *name, Datum *day) {
     return false;
 }
 
-static bool read_id(Fields *query, const char *name, Datum *id) {
-    char *value = query_text(query, name);
-    int64 number;
-
-    if (value == NULL)
-        return false;
-    if (!parse_int64(value, &number))
-        faults_add(query->faults, name, "must be a whole number");
-    *id = Int64GetDatum(number);
-    return true;
-}
-
 Datum clinicq_api_list_visits(PG_FUNCTION_ARGS) {
     MemoryContext caller = CurrentMemoryContext;
     Fields *query;
@@ -134,7 +122,7 @@ Datum clinicq_api_list_visits(PG_FUNCTION_ARGS) {
         args[0] = read_statuses(statuses);
         nulls[0] = ' ';
     }
-    if (read_id(query, "queue", &args[1]))
+    if (query_id(query, "queue", &args[1]))
         nulls[1] = ' ';
     if (read_day(query, "date", &args[4])) {
         args[5] = args[4];
@@ -144,7 +132,7 @@ Datum clinicq_api_list_visits(PG_FUNCTION_ARGS) {
         nulls[4] = ' ';
     if (read_day(query, "to", &args[5]))
         nulls[5] = ' ';
-    if (read_id(query, "cursor", &args[8]))
+    if (query_id(query, "cursor", &args[8]))
         nulls[8] = ' ';
     faults_raise(query->faults);
     of_today = nulls[4] == 'n' && nulls[5] == 'n';

@@ -12,6 +12,7 @@ INSERT INTO clinicq.problem (sqlstate, status, type, title, reveal, shipped) VAL
     ('28000', 401, 'unauthenticated', 'Authentication is needed', true, true),
     ('42501', 403, 'forbidden', 'Not permitted', true, true),
     ('QC403', 403, 'first-things-first', 'Something has to be done before anything else', true, true),
+    ('QC423', 403, 'restricted', 'The record is restricted', true, true),
     ('P0002', 404, 'not-found', 'Not found', true, true),
     ('QC405', 405, 'method-not-allowed', 'Method not allowed', true, true),
     ('QC409', 409, 'conflict', 'Not possible in the present state', true, true),

@@ -27,6 +27,13 @@ INSERT INTO clinicq.route (method, path, function, class, body, lane, who, summa
     ('PUT', '/api/patients/{registration_number}/', 'clinicq_api.replace_patient', 'write', 'fields', NULL, '{admin,doctor,assistant}', 'Change a patient; name is required.', true),
     ('PATCH', '/api/patients/{registration_number}/', 'clinicq_api.update_patient', 'write', 'fields', NULL, '{admin,doctor,assistant}', 'Change what is given of a patient.', true),
     ('DELETE', '/api/patients/{registration_number}/', 'clinicq_api.remove_patient', 'write', 'none', NULL, '{admin,doctor}', 'Hide a patient; refused while a visit is open.', true),
+    ('GET', '/api/patients/{registration_number}/access/', 'clinicq_api.get_patient_access', 'read', 'none', NULL, '{admin}', 'Whether a patient is restricted, and to whom.', true),
+    ('PATCH', '/api/patients/{registration_number}/access/', 'clinicq_api.restrict_patient', 'write', 'fields', NULL, '{admin}', 'Restrict a patient''s record, or open it again (restricted).', true),
+    ('POST', '/api/patients/{registration_number}/access/', 'clinicq_api.grant_patient_access', 'write', 'fields', NULL, '{admin}', 'Let a user see a restricted patient (username).', true),
+    ('DELETE', '/api/patients/{registration_number}/access/{username}/', 'clinicq_api.revoke_patient_access', 'write', 'none', NULL, '{admin}', 'No longer let a user see a restricted patient.', true),
+    ('POST', '/api/patients/{registration_number}/emergency/', 'clinicq_api.open_emergency', 'write', 'fields', NULL, '{admin,doctor}', 'Open a restricted record in an emergency (reason).', true),
+    ('GET', '/api/emergency/', 'clinicq_api.list_emergencies', 'read', 'none', NULL, '{admin,auditor}', 'Emergencies, newest first; ?reviewed=false for those that wait for review.', true),
+    ('PATCH', '/api/emergency/{id}/', 'clinicq_api.review_emergency', 'write', 'fields', NULL, '{admin}', 'Close the review of an emergency (review).', true),
 
     ('GET', '/api/visits/', 'clinicq_api.list_visits', 'read', 'none', NULL, '{admin,doctor,assistant,display}', 'Visits of today, or of the days asked for.', true),
     ('POST', '/api/visits/', 'clinicq_api.open_visit', 'write', 'fields', 'queue', '{admin,assistant}', 'Open a visit: gives the next token of the queue.', true),

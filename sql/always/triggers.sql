@@ -1,6 +1,8 @@
 -- Audit: the first argument is the key column, the others are columns whose values are secret.
 CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.patient
     FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('id');
+CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.patient_access
+    FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('id');
 CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.visit
     FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('id');
 CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.queue
@@ -18,7 +20,7 @@ DECLARE
     audited text;
     leaf regclass;
 BEGIN
-    FOREACH audited IN ARRAY ARRAY['patient', 'visit', 'queue', 'clinic', 'room', 'app_user', 'setting'] LOOP
+    FOREACH audited IN ARRAY ARRAY['patient', 'patient_access', 'visit', 'queue', 'clinic', 'room', 'app_user', 'setting'] LOOP
         EXECUTE format('CREATE OR REPLACE TRIGGER clinicq_audit_truncate AFTER TRUNCATE ON clinicq.%I '
             'FOR EACH STATEMENT EXECUTE FUNCTION clinicq.audit_row(''id'')', audited);
     END LOOP;

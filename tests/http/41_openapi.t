@@ -54,9 +54,13 @@ for my $status (map { $_->[0] } db_rows('SELECT DISTINCT status FROM clinicq.pro
 my $visit = new_visit(new_queue());
 my %id = (queues => $visit->{queue}, visits => $visit->{id}, users => new_user()->{id});
 $id{auth} = db('SELECT max(id) FROM clinicq.session');
+my $guarded = new_patient()->{registration_number};
+call(PATCH => "/api/patients/$guarded/access/", as => 'admin', json => { restricted => JSON::PP::true });
+$id{emergency} = call(POST => "/api/patients/$guarded/emergency/", as => 'doctor', json => { reason => 'every path is called' })->{json}{id};
+call(POST => "/api/patients/$visit->{patient}/access/", as => 'admin', json => { username => 'doctor' });
 for my $route (grep { $_->{path} !~ /logout/ } ROUTES) {
     my ($family) = $route->{path} =~ m{^/api/(\w+)};
-    my $path = path_of($route, id => $id{$family}, registration_number => $visit->{patient});
+    my $path = path_of($route, id => $id{$family}, registration_number => $visit->{patient}, username => 'doctor');
     my $answer = call($route->{method} => $path . ($path =~ /search/ ? '?q=x' : ''), as => 'admin', $route->{body} eq 'fields' ? (json => {}) : ());
     ok($answer->{status} =~ /^(?:20[014]|400|409)$/ && ($answer->{status} == 204 || defined $answer->{json}), "$route->{method} $route->{path} answers")
         or diag("$answer->{status} $answer->{content}");

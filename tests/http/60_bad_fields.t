@@ -33,6 +33,9 @@ my %kind = (
     password => { bad => [@types, '', 'short', 'x' x 11, 'x' x 129, '😀' x 129, 1234567] },
     credential => { bad => [@types, ''] },
     roles => { bad => [$true, 'doctor', 5, {}, ['x'], [1], [['doctor']], [undef], ['doctor', 'DOCTOR'], { doctor => $true }, ''] },
+    member => { bad => [@types, @blanks, 'no.such.user', "a'b", '😀', 5] },
+    reason => { bad => [@types, @blanks, @controls, 'nine char', 123456789, '😀' x 9, '😀' x 501, "ten or\nmore"] },
+    review => { bad => [@types, @blanks, @controls, '😀' x 1001, "two\nlines"] },
     flag => { bad => ['true', 'false', 0, 1, '', [], {}, 'x'] },
 );
 my $patient = { name => sub { new_name() }, phone => sub { '1' }, gender => sub { 'MALE' }, category => sub { '01' } };
@@ -44,6 +47,10 @@ my @routes = (
     [POST => '/api/patients/', 'assistant', $patient, $patient_kinds],
     [PUT => "/api/patients/$number/", 'assistant', $patient, $patient_kinds],
     [PATCH => "/api/patients/$number/", 'assistant', {}, $patient_change],
+    [PATCH => "/api/patients/$number/access/", 'admin', {}, [[restricted => 'flag', 1]]],
+    [POST => "/api/patients/$number/access/", 'admin', {}, [[username => 'member', 1]]],
+    [POST => "/api/patients/$number/emergency/", 'doctor', {}, [[reason => 'reason', 1]]],
+    [PATCH => '/api/emergency/1/', 'admin', {}, [[review => 'review', 1]]],
     [POST => '/api/visits/', 'assistant', { patient => sub { $number }, queue => sub { $queue } }, [[patient => 'number', 1], [queue => 'id', 1]]],
     [PATCH => "/api/visits/$visit->{id}/", 'assistant', {}, [[queue => 'id', 0]]],
     [POST => '/api/queues/', 'admin', { name => sub { new_name() } }, [[name => 'queue_name', 1], [token_prefix => 'prefix', 0]]],

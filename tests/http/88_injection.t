@@ -42,6 +42,8 @@ my %right = (
     'POST /api/auth/password/' => sub { { old_password => 'not the right one', password => 'seven brass kettles 31' } }, 'POST /api/auth/totp/confirm/' => sub { { code => '000000' } }, 'POST /api/auth/totp/remove/' => sub { { code => '000000' } },
     'POST /api/queues/' => sub { { name => new_name('Queue') } }, 'PATCH /api/queues/{id}/' => sub { {} }, 'POST /api/patients/' => sub { { name => new_name() } }, 'PUT /api/patients/{registration_number}/' => sub { { name => new_name() } },
     'PATCH /api/patients/{registration_number}/' => sub { {} }, 'POST /api/visits/' => sub { { patient => $visit->{patient}, queue => $queue } }, 'PATCH /api/visits/{id}/' => sub { { queue => $queue } },
+    'PATCH /api/patients/{registration_number}/access/' => sub { { restricted => JSON::PP::false } }, 'POST /api/patients/{registration_number}/access/' => sub { { username => $user->{username} } },
+    'POST /api/patients/{registration_number}/emergency/' => sub { { reason => 'brought in unconscious' } }, 'PATCH /api/emergency/{id}/' => sub { { review => 'Right.' } },
     'POST /api/users/' => sub { { username => new_name('u') =~ tr/ /./r } }, 'PATCH /api/users/{id}/' => sub { {} }, 'POST /api/users/{id}/password/' => sub { { password => 'seven brass kettles 31' } },
 );
 sub address ($route) {

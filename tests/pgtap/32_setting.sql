@@ -17,6 +17,7 @@ INSERT INTO tap.value VALUES
     ('log_in_attempts', '{2,100}', '{"",1,101,x,"5,admin=3"}'),
     ('log_in_lock_seconds', '{1,3600}', '{"",0,3601,x}'),
     ('log_in_account_attempts', '{5,100000}', '{"",4,100001,x}'),
+    ('emergency_access_minutes', '{5,1440}', '{"",4,1441,x,"60,admin=5"}'),
     ('totp_roles', '{doctor,"admin,doctor",""}', '{x,"doctor,","doctor, admin",Doctor}'),
     ('password_hash_slots', '{1,64}', '{"",0,65,x}'),
     ('password_memory_kib', '{7168,1048576,19456}', '{"",7167,1048577,x}'),

@@ -24,7 +24,7 @@ SELECT is((SELECT now() - at BETWEEN '-1 minute' AND '1 minute' AND transaction_
 SELECT is(tap.act('admin', 'SELECT clinicq.rename_queue(1, ''Main'')') || tap.events(), 'UPDATE queue 1 (name, updated_at, version)', 'a change names the columns that changed');
 SELECT is((SELECT changes->'name' FROM tap.last()), '{"old": "General", "new": "Main"}'::jsonb, 'with old and new');
 SELECT is(tap.act('assistant', 'SELECT clinicq.register_patient(''Ada'', ''1'')'), '01-00-001', 'a patient');
-SELECT is(tap.events(), 'INSERT patient 1 (category, created_at, gender, id, name, phone, registration_number, updated_at, version)', 'is an event');
+SELECT is(tap.events(), 'INSERT patient 1 (category, created_at, gender, id, name, phone, registration_number, restricted, updated_at, version)', 'is an event');
 SELECT is(tap.act('assistant', 'SELECT clinicq.update_patient(''01-00-001'', phone => ''2'')') || tap.events(), 'UPDATE patient 1 (phone, updated_at, version)', 'a change of one');
 SELECT is(tap.act('admin', 'SELECT clinicq.create_room(''Room'')') || tap.events(), '1INSERT room 1 (clinic_id, created_at, id, name)', 'a room');
 SELECT is(tap.act('assistant', 'SELECT v.token_number FROM clinicq.open_visit(''01-00-001'', 1) AS v'), '1', 'a visit');
@@ -97,7 +97,7 @@ SELECT is((SELECT changes->'phone' FROM tap.last()), '{"old": "2", "new": null}'
 SELECT tap.events() \g /dev/null
 TRUNCATE clinicq.setting;
 SELECT is(tap.events(), 'TRUNCATE setting', 'TRUNCATE is in the log');
-CREATE TABLE tap.table_of AS SELECT unnest(ARRAY['patient', 'visit', 'queue', 'clinic', 'room', 'app_user', 'setting']) AS name;
+CREATE TABLE tap.table_of AS SELECT unnest(ARRAY['patient', 'patient_access', 'visit', 'queue', 'clinic', 'room', 'app_user', 'setting']) AS name;
 SELECT is_empty($$
     SELECT name FROM tap.table_of WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = ('clinicq.' || name)::regclass
         AND tgname = 'clinicq_audit' AND tgenabled = 'O' AND tgtype & 1 = 1 AND tgtype & 2 = 0 AND tgtype & 28 = 28)
