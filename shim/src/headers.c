@@ -21,6 +21,17 @@ static bool valid_name(const char *name, size_t len) {
     return len > 0;
 }
 
+/* libmicrohttpd 0.9.75 joins a folded line to the name of its header; how long a message is must
+ * not get lost that way. */
+static bool is_folded_framing(const char *name, size_t len) {
+    static const char *const framing[] = {"Content-Length", "Transfer-Encoding"};
+
+    for (size_t i = 0; i < sizeof(framing) / sizeof(framing[0]); i++)
+        if (len > strlen(framing[i]) && strncasecmp(name, framing[i], strlen(framing[i])) == 0)
+            return true;
+    return false;
+}
+
 static bool valid_value(const char *value, size_t len) {
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char) value[i];
@@ -94,7 +105,8 @@ static enum MHD_Result read_header(void *arg, enum MHD_ValueKind kind, const cha
         value_len = 0;
     }
     r->memory += name_len + value_len + REQUEST_RECORD;
-    if (!valid_name(name, name_len) || !valid_value(value, value_len)) {
+    if (!valid_name(name, name_len) || !valid_value(value, value_len) ||
+        is_folded_framing(name, name_len)) {
         r->malformed = true;
         return MHD_YES;
     }

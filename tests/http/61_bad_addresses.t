@@ -55,6 +55,27 @@ is(ask(GET => "/api/visits/$visit->{id}/")->{json}{status}, 'WAITING', 'the visi
 is(ask(GET => "http://a/api/visits/$visit->{id}/")->{json}{id}, $visit->{id}, 'an address in absolute form is understood');
 is(ask(GET => "$_")->{status}, 404, shown($_) . ' is 404') for 'http://a', '/' . 'a/' x 200, '/' . 'x' x 2000, '/api/' . '%2e/' x 50;
 
+# Every template, spoilt at each of its slashes and ends: nothing is resolved, decoded twice or passed over.
+for my $route (ROUTES) {
+    my $right = path_of($route, id => 1, registration_number => '01-00-001');
+    my @segments = split m{/}, $right =~ s{^/|/$}{}gr;
+    my @paths;
+    for my $slash ('%2f', '%2F', '%252f', '//', '/./', '/../', '/x/../', '/%2e/', '/%2e%2e/', '/.%2e/', '/%252e%252e/', '/;/', ';x=1/', '%5c', '\\', '/..\\', '%00/', '/%00', '%c0%af', '/..;/', '.json/', "\xC0\xAF") {
+        for my $at (1 .. $#segments + 1) {
+            push @paths, '/' . join('/', @segments[0 .. $at - 1]) . $slash . join('/', @segments[$at .. $#segments]) . ($at <= $#segments ? '/' : '');
+        }
+    }
+    push @paths, "/$right", "/./$right", "/../$right", "/x/..$right", "/%2e%2e$right", "/api$right", uc $right, "$right/", "$right%2f", "$right.", "$right%00", "$right;x", "${right}x/..", substr $right, 1;
+    my @wrong;
+    for my $path (grep { $_ ne $right && "$_/" ne $right && $_ ne "$right/" } @paths) {
+        my $reply = ask($route->{method} => $path, body => $route->{body} eq 'fields' ? '{"name":"x","queue":1,"roles":[],"password":"long enough it is"}' : '');
+        push @wrong, shown($path) . ": $reply->{status} " . substr $reply->{content}, 0, 100
+            if $reply->{status} !~ /^40[45]$/ && !($reply->{status} == 400 && $path !~ m{^/});
+    }
+    ok(!@wrong, "$route->{method} $route->{path}: " . @paths . ' ways round it lead nowhere') or diag(join "\n", @wrong);
+}
+unchanged($before, 'ways round');
+
 # The query: every parameter of every list with every value.
 my %parameters = (
     '/api/patients/' => [qw(registration_numbers page page_size cursor)], '/api/patients/search/' => [qw(q page page_size)],
