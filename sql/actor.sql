@@ -2,7 +2,7 @@ CREATE FUNCTION clinicq.current_actor(OUT door text, OUT user_id bigint, OUT nam
 LANGUAGE C STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'clinicq_current_actor';
 COMMENT ON FUNCTION clinicq.current_actor() IS
-    'Who asks: door (http or psql), user id (NULL in psql), user or role name, roles in force. Who: everybody.';
+    'Who asks: door (http, psql or worker), user id (NULL in psql), user or role name, roles in force. Who: everybody.';
 
 CREATE FUNCTION clinicq.require_role(VARIADIC roles text[]) RETURNS void
 LANGUAGE C STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp

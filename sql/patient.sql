@@ -14,7 +14,7 @@ COMMENT ON FUNCTION clinicq.update_patient(text, text, text, text, text) IS
 
 CREATE FUNCTION clinicq.find_patients(query text, max_rows integer DEFAULT 50,
     OUT registration_number text, OUT name text, OUT phone text, OUT gender text, OUT category text) RETURNS SETOF record
-LANGUAGE C VOLATILE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'clinicq_find_patients';
 COMMENT ON FUNCTION clinicq.find_patients(text, integer) IS
     'Patients whose name, phone or number (with or without dashes) contains the query: exact number first, then exact phone, then names that begin with it. '

@@ -8,6 +8,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "query.h"
+#include "refusal.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/fmgrprotos.h"
@@ -22,6 +23,7 @@ static const char *const role_names[ROLE_COUNT] = {"admin",   "doctor",  "assist
 
 static Actor current;
 static bool in_request = false;
+static const char *worker = NULL;
 
 static void transaction_ended(XactEvent event, void *arg) {
     switch (event) {
@@ -53,6 +55,7 @@ void actor_begin_http(const char *request_id, const char *client) {
                 errhint("Send each request in a transaction of its own."));
     memset(&current, 0, sizeof current);
     current.http = true;
+    current.door = "http";
     strlcpy(current.name, "anonymous", sizeof current.name);
     if (request_id != NULL) /* cut between characters, so that the audit log stays text */
         strlcpy(current.request_id, request_id,
@@ -72,6 +75,10 @@ void actor_set_due(const char *due) {
     current.due = due;
 }
 
+void actor_begin_worker(const char *name) {
+    worker = name;
+}
+
 /* The address of a psql client; none over a Unix socket. */
 static void set_client_address(void) {
     LOCAL_FCINFO(call, 0);
@@ -87,8 +94,11 @@ static void set_client_address(void) {
 const Actor *actor_current(void) {
     if (!in_request) {
         memset(&current, 0, sizeof current);
-        strlcpy(current.name, GetUserNameFromId(GetSessionUserId(), false), sizeof current.name);
-        set_client_address();
+        current.door = worker ? "worker" : "psql";
+        strlcpy(current.name, worker ? worker : GetUserNameFromId(GetSessionUserId(), false),
+                sizeof current.name);
+        if (worker == NULL)
+            set_client_address();
     }
     return &current;
 }
@@ -110,7 +120,7 @@ uint32 actor_roles(void) {
     return roles;
 }
 
-void actor_require(uint32 roles) {
+void actor_require_for(uint32 roles, const char *function) {
     StringInfoData names;
 
     cache_require_ready();
@@ -120,6 +130,8 @@ void actor_require(uint32 roles) {
     for (int i = 0; i < ROLE_COUNT; i++)
         if (roles & (1u << i))
             appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", role_names[i]);
+    if (!in_request)
+        refusal_in_psql(function, names.data);
     ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
             errmsg("this needs one of these roles: %s", names.data),
             errhint("Ask an administrator for one of them."));
@@ -188,7 +200,7 @@ Datum clinicq_current_actor(PG_FUNCTION_ARGS) {
     cache_require_ready();
     if (get_call_result_type(fcinfo, NULL, &shape) != TYPEFUNC_COMPOSITE)
         elog(ERROR, "current_actor() must return a record");
-    values[0] = CStringGetTextDatum(actor->http ? "http" : "psql");
+    values[0] = CStringGetTextDatum(actor->door);
     values[1] = Int64GetDatum(actor->user_id);
     values[2] = CStringGetTextDatum(actor->name);
     values[3] = roles_to_array(actor_roles());

@@ -26,16 +26,20 @@
 #define ROLES_ALL   0x3f
 
 typedef struct Actor {
-    bool http;       /* false: psql */
-    int64 user_id;   /* clinicq.app_user.id; 0 in psql and before log-in */
-    char name[151];  /* user name (ASCII), or database role */
-    uint32 roles;    /* only over HTTP; use actor_roles() */
-    char client[52]; /* address, "" if unknown */
+    bool http;
+    const char *door; /* http, psql or worker */
+    int64 user_id;    /* clinicq.app_user.id; 0 in psql and before log-in */
+    char name[151];   /* user name (ASCII), or database role */
+    uint32 roles;     /* only over HTTP; use actor_roles() */
+    char client[52];  /* address, "" if unknown */
     char request_id[65];
     const char *due; /* what has to be done before anything else; NULL: nothing */
 } Actor;
 
 extern void actor_init(void);
+
+/* From here on this process is no psql session but a worker of that name. */
+extern void actor_begin_worker(const char *name);
 
 /* The actor of this transaction; never NULL. Valid until the transaction ends. */
 extern const Actor *actor_current(void);
@@ -52,8 +56,12 @@ extern void actor_set_due(const char *due);
 /* Roles in force, as bits. */
 extern uint32 actor_roles(void);
 
-/* Raises 55000 before migrate(), 42501 naming the roles that would do. In front of everything. */
-extern void actor_require(uint32 roles);
+/*
+ * Raises 55000 before migrate(), 42501 naming the roles that would do. In front of everything.
+ * function: the C function, for the audit log.
+ */
+#define actor_require(roles) actor_require_for(roles, __func__)
+extern void actor_require_for(uint32 roles, const char *function);
 
 /* The bit of a role by its name, 0 for none. */
 extern uint32 role_bit(const char *name);

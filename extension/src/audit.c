@@ -139,7 +139,7 @@ static void write_event(const char *action, const char *entity, const char *enti
     args[1] = Int64GetDatum(actor->user_id);
     args[2] = CStringGetTextDatum(actor->name);
     args[3] = roles_to_array(actor_roles());
-    args[4] = CStringGetTextDatum(actor->http ? "http" : "psql");
+    args[4] = CStringGetTextDatum(actor->door);
     args[5] = *actor->client ? DirectFunctionCall1(inet_in, CStringGetDatum(actor->client)) : 0;
     args[6] = CStringGetTextDatum(actor->request_id);
     args[7] = CStringGetTextDatum(action);

@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 #include "parser/parse_func.h"
 #include "query.h"
+#include "refusal.h"
 #include "reply.h"
 #include "session.h"
 #include "utils/fmgrprotos.h"
@@ -43,7 +44,7 @@ QUERY(
     "   'class', class, 'body', body, 'body_limit', body_limit, 'open', who = '{anyone}', 'lane', lane, 'before', before IS NOT NULL)"
     "   ORDER BY path, method) FROM clinicq.route),"
     " 'problems', (SELECT json_agg(json_build_object('sqlstate', sqlstate, 'status', status, 'type', type,"
-    "   'title', title, 'reveal', reveal) ORDER BY sqlstate) FROM clinicq.problem))::text",
+    "   'title', title, 'reveal', reveal, 'audited', audited) ORDER BY sqlstate) FROM clinicq.problem))::text",
     TEXTOID);
 
 static MemoryContext routes_memory = NULL;
@@ -156,11 +157,39 @@ static Datum route_invoke(FmgrInfo *function, FunctionCallInfo fcinfo, bool *isn
     return result;
 }
 
+/* The columns of call(), with the actor filled in. */
+static Datum call_row(FunctionCallInfo fcinfo, Datum *columns, bool *nulls) {
+    TupleDesc shape;
+
+    columns[3] = Int64GetDatum(actor_current()->user_id);
+    nulls[3] = actor_current()->user_id == 0;
+    if (fcinfo->flinfo->fn_extra == NULL) {
+        MemoryContext previous = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+
+        if (get_call_result_type(fcinfo, NULL, &shape) != TYPEFUNC_COMPOSITE)
+            elog(ERROR, "call() must return a record");
+        fcinfo->flinfo->fn_extra = BlessTupleDesc(shape);
+        MemoryContextSwitchTo(previous);
+    }
+    return HeapTupleGetDatum(heap_form_tuple(fcinfo->flinfo->fn_extra, columns, nulls));
+}
+
+/* Of somebody whose session has ended meanwhile nothing but the address is known. */
+static Datum call_refused(FunctionCallInfo fcinfo, const char *key) {
+    Datum columns[4] = {Int32GetDatum(204)};
+    bool nulls[4] = {false, true, true, true};
+
+    if (!PG_ARGISNULL(1))
+        session_authenticate(ARG_CSTRING(1));
+    refusal_over_http(key, fcinfo->args[2]);
+    return call_row(fcinfo, columns, nulls);
+}
+
 Datum clinicq_call(PG_FUNCTION_ARGS) {
     Route *route = NULL;
+    char *key = ARG_CSTRING(0);
     Datum columns[4];
     bool nulls[4];
-    TupleDesc shape;
     Datum result;
     bool isnull;
 
@@ -169,8 +198,10 @@ Datum clinicq_call(PG_FUNCTION_ARGS) {
                      PG_ARGISNULL(7)
                          ? NULL
                          : DatumGetCString(DirectFunctionCall1(inet_out, PG_GETARG_DATUM(7))));
-    if (!PG_ARGISNULL(0))
-        route = route_find(ARG_CSTRING(0));
+    if (key != NULL && strncmp(key, REFUSED_PREFIX, strlen(REFUSED_PREFIX)) == 0)
+        PG_RETURN_DATUM(call_refused(fcinfo, key));
+    if (key != NULL)
+        route = route_find(key);
     if (route == NULL || !route->open) {
         if (PG_ARGISNULL(1))
             ereport(
@@ -194,17 +225,7 @@ Datum clinicq_call(PG_FUNCTION_ARGS) {
         ereport(ERROR, errcode(ERRCODE_E_R_I_E_NULL_VALUE_NOT_ALLOWED),
                 errmsg("the function of route %s returned no status", route->key));
 
-    columns[3] = Int64GetDatum(actor_current()->user_id);
-    nulls[3] = actor_current()->user_id == 0;
-    if (fcinfo->flinfo->fn_extra == NULL) {
-        MemoryContext previous = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-
-        if (get_call_result_type(fcinfo, NULL, &shape) != TYPEFUNC_COMPOSITE)
-            elog(ERROR, "call() must return a record");
-        fcinfo->flinfo->fn_extra = BlessTupleDesc(shape);
-        MemoryContextSwitchTo(previous);
-    }
-    PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(fcinfo->flinfo->fn_extra, columns, nulls)));
+    PG_RETURN_DATUM(call_row(fcinfo, columns, nulls));
 }
 
 Datum clinicq_catalogue(PG_FUNCTION_ARGS) {

@@ -9,6 +9,8 @@
 #include "actor.h"
 #include "cache.h"
 #include "fmgr.h"
+#include "gather.h"
+#include "look.h"
 
 PG_MODULE_MAGIC;
 
@@ -21,4 +23,6 @@ void _PG_init(void) {
         ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("liboath cannot be initialised"));
     actor_init();
     cache_init();
+    gather_init();
+    look_init();
 }

@@ -174,6 +174,12 @@ void patient_require_sight(uint64 row) {
     sight_require(row_int64(row, 10), row_bool(row, 9));
 }
 
+int64 patient_seen(uint64 row) {
+    int64 id = row_int64(row, 10);
+
+    return sight_of(id, row_bool(row, 9)) == SIGHT_NONE ? 0 : id;
+}
+
 void patient_append_json(StringInfo json, uint64 row) {
     bool care = (actor_roles() & ROLES_CARE) != 0;
     char *name = row_text(row, 2);

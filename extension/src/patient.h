@@ -50,6 +50,9 @@ extern int64 patient_lock(const char *number);
  */
 extern void patient_append_json(StringInfo json, uint64 row);
 
+/* The id of the patient of row's PATIENT_COLUMNS, 0 where he is hidden from the actor. */
+extern int64 patient_seen(uint64 row);
+
 /* Raises QC423 where the patient of row's PATIENT_COLUMNS is hidden from the actor. */
 extern void patient_require_sight(uint64 row);
 
@@ -65,5 +68,8 @@ extern const char *patient_shown_name(const char *name, int64 patient_id, bool r
  */
 extern uint64 patient_search(const char *term, int64 offset, int64 limit, int64 *count,
                              bool *count_exact);
+
+/* For the audit log, after its rows were read: one that alone was found has been looked at. */
+extern void patient_searched(const char *term, uint64 rows, int64 count);
 
 #endif

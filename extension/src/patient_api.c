@@ -8,6 +8,7 @@
 #include "error.h"
 #include "fields.h"
 #include "json.h"
+#include "look.h"
 #include "page.h"
 #include "patient.h"
 #include "query.h"
@@ -104,6 +105,18 @@ static Datum read_number_filter(const char *filter) {
     return PointerGetDatum(construct_array(numbers, kept, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
+/* Each row is a patient who was asked for by number. */
+static void look_at_patients(uint64 rows) {
+    int64 ids[NUMBERS_MAX];
+
+    Assert(rows <= NUMBERS_MAX);
+    for (uint64 row = 0; row < rows; row++)
+        ids[row] = patient_seen(row);
+    for (uint64 row = 0; row < rows; row++)
+        if (ids[row] != 0)
+            look_read("patient", ids[row]);
+}
+
 Datum clinicq_api_list_patients(PG_FUNCTION_ARGS) {
     Fields *query;
     MemoryContext caller = CurrentMemoryContext;
@@ -111,6 +124,7 @@ Datum clinicq_api_list_patients(PG_FUNCTION_ARGS) {
     ListPage page;
     char *filter;
     char *last_key = NULL;
+    int64 count = 0;
     uint64 found;
     Datum args[2];
 
@@ -126,8 +140,6 @@ Datum clinicq_api_list_patients(PG_FUNCTION_ARGS) {
         page.size = NUMBERS_MAX;
         page_settle(&page, (int64) found, true);
     } else {
-        int64 count;
-
         query_read(&patients_count, NULL, NULL);
         count = row_int64(0, 1);
         page_settle(&page, count > PAGE_COUNT_EXACT ? Max(count, row_int64(0, 2)) : count,
@@ -142,6 +154,10 @@ Datum clinicq_api_list_patients(PG_FUNCTION_ARGS) {
         }
     }
     rows = json_array_of_patients(caller, found);
+    if (filter != NULL)
+        look_at_patients(found);
+    else
+        look_search("", count);
     SPI_finish();
     return page_reply(&page, rows, last_key);
 }
@@ -179,6 +195,7 @@ Datum clinicq_api_search_patients(PG_FUNCTION_ARGS) {
     if (last && page.number > 1)
         found = patient_search(term, page_offset(&page), page.size, &count, &count_exact);
     rows = json_array_of_patients(caller, found);
+    patient_searched(term, found, count);
     SPI_finish();
     return page_reply(&page, rows, NULL);
 }
@@ -204,6 +221,7 @@ Datum clinicq_api_get_patient(PG_FUNCTION_ARGS) {
     char *number;
     Datum args[3];
     StringInfoData json;
+    int64 seen;
 
     actor_require(ROLES_BOARD);
     number = path_text(fcinfo, 0);
@@ -220,6 +238,9 @@ Datum clinicq_api_get_patient(PG_FUNCTION_ARGS) {
     if (actor_roles() & ROLES_CARE)
         patient_require_sight(0);
     patient_append_json(&json, 0);
+    seen = patient_seen(0);
+    if (seen != 0)
+        look_read("patient", seen);
     SPI_finish();
     return reply(200, &json, NULL);
 }

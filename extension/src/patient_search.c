@@ -6,6 +6,7 @@
 #include "error.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "look.h"
 #include "page.h"
 #include "patient.h"
 #include "query.h"
@@ -102,6 +103,14 @@ static void patient_columns(uint64 row, Datum columns[5], bool nulls[5]) {
     columns[3] = columns[4] = CStringGetTextDatum("");
 }
 
+void patient_searched(const char *term, uint64 rows, int64 count) {
+    int64 id = rows == 1 && count == 1 ? patient_seen(0) : 0;
+
+    look_search(trim_blanks(term), count);
+    if (id != 0)
+        look_read("patient", id);
+}
+
 Datum clinicq_find_patients(PG_FUNCTION_ARGS) {
     ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
     int32 max_rows = PG_ARGISNULL(1) ? 0 : PG_GETARG_INT32(1);
@@ -126,6 +135,7 @@ Datum clinicq_find_patients(PG_FUNCTION_ARGS) {
         patient_columns(row, columns, nulls);
         tuplestore_putvalues(result->setResult, result->setDesc, columns, nulls);
     }
+    patient_searched(ARG_CSTRING(0), rows, count);
     SPI_finish();
     return (Datum) 0;
 }

@@ -76,6 +76,17 @@ static const SettingRule rules[SETTING_COUNT] = {
                                      .description = "Memory of an Argon2id password hash, in KiB."},
     [SETTING_PASSWORD_ITERATIONS] = {"password_iterations", "2", .min = 1, .max = 20,
                                      .description = "Passes of an Argon2id password hash."},
+    [SETTING_AUDIT_READS] =
+        {"audit_reads", "on", .choices = "on off",
+         .description =
+             "Whether who looks at a patient or a visit is in the audit log: on or off."},
+    [SETTING_AUDIT_SEARCHES] =
+        {"audit_searches", "on", .choices = "on off",
+         .description = "Whether who searches patients for what is in the audit log: on or off."},
+    [SETTING_AUDIT_READ_MINUTES] =
+        {"audit_read_minutes", "5", .min = 1, .max = 60,
+         .description =
+             "Minutes in which equal looks of one user are one event of the audit log, with a count."},
 };
 
 QUERY(settings_all, "SELECT name, value FROM clinicq.setting");

@@ -10,6 +10,7 @@
 #include "error.h"
 #include "fields.h"
 #include "json.h"
+#include "look.h"
 #include "page.h"
 #include "patient.h"
 #include "query.h"
@@ -169,6 +170,15 @@ Datum clinicq_api_list_visits(PG_FUNCTION_ARGS) {
     return page_reply(&page, &rows, last_key);
 }
 
+/* The visit, which is left as it is; SPI is connected, and finished here. */
+static Datum visit_shown(StringInfo json, int64 id) {
+    visit_read(id);
+    visit_append_json(json, 0);
+    look_read("visit", id);
+    SPI_finish();
+    return reply(200, json, NULL);
+}
+
 /* Row 0 of VISIT_COLUMNS as reply; SPI is connected, and finished here. */
 static Datum visit_reply(int status, StringInfo json) {
     visit_append_json(json, 0);
@@ -181,8 +191,7 @@ Datum clinicq_api_get_visit(PG_FUNCTION_ARGS) {
 
     actor_require(ROLES_BOARD);
     SPI_connect();
-    visit_read(path_id(fcinfo, 0, "visit"));
-    return visit_reply(200, json);
+    return visit_shown(json, path_id(fcinfo, 0, "visit"));
 }
 
 /* Locks the queue that the body names, and returns its clinic; 0 where there is a fault or none is
@@ -232,9 +241,8 @@ Datum clinicq_api_transfer_visit(PG_FUNCTION_ARGS) {
     named = read_queue(fields, false, &queue_id) != 0;
     faults_raise(fields->faults);
     if (!named) /* nothing that can be changed was given */
-        visit_read(visit_id);
-    else
-        visit_transfer(visit_id, queue_id);
+        return visit_shown(json, visit_id);
+    visit_transfer(visit_id, queue_id);
     return visit_reply(200, json);
 }
 

@@ -238,6 +238,16 @@ void call_build(struct request *r) {
     }
 }
 
+void call_refused(struct request *r, const char *sqlstate) {
+    struct buffer route = {0};
+
+    buffer_format(&route, "REFUSED %s %s", sqlstate, r->route->key);
+    r->call.class = CALL_WRITE;
+    r->call.parameters[P_ROUTE] = arena_text(&r->arena, route.data, route.len);
+    r->call.parameters[P_QUERY] = r->call.parameters[P_BODY] = NULL;
+    buffer_free(&route);
+}
+
 void call_follow(struct request *r) {
     r->call.class = r->route->class;
     r->call.parameters[P_ROUTE] = r->route->key;

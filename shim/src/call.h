@@ -20,6 +20,9 @@ void call_follow(struct request *r);
  */
 void call_page(struct request *r, const char *cursor, struct buffer *query);
 
+/* After a refusal, whose transaction was rolled back: a write that records it. */
+void call_refused(struct request *r, const char *sqlstate);
+
 /* Turns the query string into the JSON parameter; false when it cannot be one. */
 bool call_query(struct request *r);
 

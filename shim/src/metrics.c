@@ -38,6 +38,7 @@ static struct {
     unsigned series_count;
     uint64_t histogram[CLASSES][BOUNDS + 1];
     uint64_t sum_us[CLASSES];
+    uint64_t refusals_unrecorded;
 } metrics;
 
 static struct series *find_series(const char *template, enum method method, unsigned status) {
@@ -74,6 +75,10 @@ void metrics_request(const char *template, enum method method, unsigned status,
         i++;
     metrics.histogram[class][i]++;
     metrics.sum_us[class] += (uint64_t) duration_us;
+}
+
+void metrics_refusal_unrecorded(void) {
+    metrics.refusals_unrecorded++;
 }
 
 static void head(struct buffer *out, const char *name, const char *type, const char *help) {
@@ -161,6 +166,10 @@ void metrics_write(struct buffer *out) {
     for (enum limit i = 0; i < LIMITS; i++)
         buffer_format(out, "clinicq_rate_limited_total{limit=\"%s\"} %llu\n", limit_name(i),
                       (unsigned long long) limit_refused(i));
+    head(out, "refusals_unrecorded_total", "counter",
+         "Refusals that the database could not record in the audit log.");
+    buffer_format(out, "clinicq_refusals_unrecorded_total %llu\n",
+                  (unsigned long long) metrics.refusals_unrecorded);
     head(out, "client_connections", "gauge", "Client connections that are open.");
     buffer_format(out, "clinicq_client_connections %u\n", client_count());
     head(out, "client_connections_total", "counter", "Client connections accepted.");

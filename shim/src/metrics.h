@@ -10,6 +10,8 @@
 /* template is the route's path or "-"; route tells the class and may be NULL. */
 void metrics_request(const char *template, enum method method, unsigned status,
                      const struct route *route, bool streamed, int64_t duration_us);
+/* A refusal that should be in the audit log is not. */
+void metrics_refusal_unrecorded(void);
 void metrics_write(struct buffer *out);
 void metrics_close(void);
 

@@ -46,10 +46,42 @@ bool request_too_long(const struct request *r) {
     return r->memory > request_limits.header_limit;
 }
 
-/* The call before the real one has been committed, and lets it follow. */
+/* The call has been committed, with nothing to say: the one before the real one, which may follow,
+ * or the one after a refusal. */
 static bool may_follow(const struct call *call) {
     return call->outcome == CALL_RESULT && !call->failed && PQntuples(call->result) == 1 &&
            strcmp(PQgetvalue(call->result, 0, 0), "204") == 0;
+}
+
+static bool is_audited(const struct request *r) {
+    const char *sqlstate = r->call.outcome == CALL_RESULT && r->call.failed
+                               ? PQresultErrorField(r->call.result, PG_DIAG_SQLSTATE)
+                               : NULL;
+    const struct problem *known =
+        sqlstate != NULL && r->route != NULL ? catalogue_problem(r->catalogue, sqlstate) : NULL;
+
+    return known != NULL && known->audited;
+}
+
+/* The refusal was rolled back with its transaction; another one records it. */
+static bool tell_refusal(struct request *r) {
+    r->refusal = r->call.result;
+    r->call.result = NULL;
+    call_refused(r, PQresultErrorField(r->refusal, PG_DIAG_SQLSTATE));
+    return pool_submit(&r->call);
+}
+
+/* The call that recorded it is over, or was not made. */
+static void take_refusal_back(struct request *r, bool recorded) {
+    if (!recorded) {
+        log_request(LOG_WARNING, r->id, "a refusal could not be recorded in the audit log");
+        metrics_refusal_unrecorded();
+    }
+    PQclear(r->call.result);
+    r->call.result = r->refusal;
+    r->refusal = NULL;
+    r->call.outcome = CALL_RESULT;
+    r->call.failed = true;
 }
 
 static void request_done(struct call *call) {
@@ -59,7 +91,13 @@ static void request_done(struct call *call) {
         stream_continue(r);
         return;
     }
-    if (r->before && may_follow(call)) {
+    if (r->refusal != NULL) {
+        take_refusal_back(r, may_follow(call));
+    } else if (is_audited(r)) {
+        if (tell_refusal(r))
+            return;
+        take_refusal_back(r, false);
+    } else if (r->before && may_follow(call)) {
         PQclear(call->result);
         call->result = NULL;
         r->before = false;
@@ -288,6 +326,7 @@ void request_free(struct request *r) {
     pool_abandon(&r->call);
     PQclear(r->call.result);
     stream_free(r);
+    PQclear(r->refusal);
     catalogue_drop(r->catalogue);
     buffer_free(&r->body);
     arena_free(&r->arena);

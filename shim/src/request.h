@@ -72,6 +72,7 @@ struct request {
 
     struct stream *stream; /* a reply in pages, owned; NULL: none */
     bool before;           /* the call that goes before the real one */
+    PGresult *refusal;     /* the error that is answered when the database has recorded it */
     unsigned retry_after;  /* seconds that the database asks to wait, 0 if it does not */
     uint64_t user;         /* whose buckets were charged; 0: not known yet */
     struct limit_state limited;

@@ -100,6 +100,7 @@ static bool parse_problem(struct json_object *from, struct problem *p) {
     p->type = memory_text(type);
     p->title = memory_text(title);
     p->reveal = member_true(from, "reveal");
+    p->audited = member_true(from, "audited");
     return true;
 }
 

@@ -35,6 +35,7 @@ struct problem {
     char *type;
     char *title;
     bool reveal;
+    bool audited; /* the refusal is to be told to the database, before the reply */
 };
 
 /* A place in the tree of path segments. */

@@ -32,3 +32,6 @@ INSERT INTO clinicq.problem (sqlstate, status, type, title, reveal, shipped) VAL
     ('57P01', 503, 'restarting', 'The database is restarting; try again', false, true),
     ('57P03', 503, 'restarting', 'The database is starting; try again', false, true)
 ON CONFLICT (sqlstate) DO NOTHING;
+
+-- What somebody was not allowed to do, or tried in the wrong state.
+UPDATE clinicq.problem SET audited = true WHERE shipped AND sqlstate IN ('42501', 'QC403', 'QC409', 'QC423');

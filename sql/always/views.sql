@@ -1,8 +1,16 @@
 CREATE OR REPLACE VIEW clinicq_audit.event AS
     SELECT id, at, transaction_id, actor_id, actor_name, roles, door, client, request_id,
         action, entity, entity_id, changes, outcome
-    FROM clinicq.audit_event;
-COMMENT ON VIEW clinicq_audit.event IS 'The audit log, for auditors.';
+    FROM clinicq.audit_event
+    UNION ALL
+    SELECT NULL, last_at, NULL, actor_id, actor_name, roles, door, client, request_id,
+        action, entity, entity_id,
+        coalesce(detail, '{}') || jsonb_build_object('count', count,
+            'first', to_char(first_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"'),
+            'last', to_char(last_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')),
+        outcome
+    FROM clinicq.audit_tally;
+COMMENT ON VIEW clinicq_audit.event IS 'The audit log, for auditors. Rows without id are counted events that are not over yet.';
 
 CREATE OR REPLACE VIEW clinicq_audit.emergencies AS
     SELECT a.id, p.registration_number, a.user_id, a.user_name, a.granted_at AS opened_at, a.until,

@@ -21,7 +21,10 @@ INSERT INTO tap.value VALUES
     ('totp_roles', '{doctor,"admin,doctor",""}', '{x,"doctor,","doctor, admin",Doctor}'),
     ('password_hash_slots', '{1,64}', '{"",0,65,x}'),
     ('password_memory_kib', '{7168,1048576,19456}', '{"",7167,1048577,x}'),
-    ('password_iterations', '{1,20,2}', '{"",0,21,x}');
+    ('password_iterations', '{1,20,2}', '{"",0,21,x}'),
+    ('audit_reads', '{off,on}', '{"",ON,yes}'),
+    ('audit_searches', '{off,on}', '{"",ON,yes}'),
+    ('audit_read_minutes', '{1,60,5}', '{"",0,61,x,"5,admin=1"}');
 SELECT set_eq('SELECT name FROM clinicq.settings()', 'SELECT name FROM tap.value', 'every setting is tried here');
 SELECT set_eq('SELECT name, value FROM clinicq.setting', 'SELECT name, default_value FROM clinicq.settings()', 'migrate() writes the defaults');
 SELECT is_empty($$ SELECT name FROM clinicq.settings() WHERE length(description) < 20 OR description !~ '\.$' $$, 'every setting says what it means');

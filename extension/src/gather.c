@@ -1,0 +1,346 @@
+#include "gather.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "port/atomics.h"
+#include "storage/fd.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+#include "storage/spin.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#define GATHERED_MAX  16384
+#define WRITTEN_ONCE  4000 /* in one transaction of close_tallies() */
+#define DATABASES_MAX 32
+#define FRESH         USECS_PER_SEC
+#define TRANCHE       "clinicq_gather"
+#define DUMP_FILE     PGSTAT_STAT_PERMANENT_DIRECTORY "/clinicq_gathered.stat"
+#define DUMP_MAGIC    0x20261121
+
+/* What makes two equal; padding and the ends of texts are zero. */
+typedef struct GatherKey {
+    int64 actor_id;
+    Oid database;
+    uint32 roles;
+    char actor_name[152];
+    char door[8];
+    char client[52];
+    char action[8];
+    char entity[64];
+    char entity_id[24];
+    char detail[72];
+    char outcome[8];
+} GatherKey;
+
+typedef struct Gathered {
+    GatherKey key;
+    slock_t mutex; /* of what follows */
+    bool written;  /* the row stands; only the count is still to come */
+    int64 count;   /* not yet written */
+    TimestampTz first, last, until;
+    char request_id[68];
+} Gathered;
+
+typedef struct GatherState {
+    LWLock *lock; /* exclusive: to add or remove */
+    struct {
+        Oid database;
+        TimestampTz flushed_at;
+    } flushes[DATABASES_MAX]; /* under lock; flushed_at is read without */
+} GatherState;
+
+static GatherState *state = NULL;
+static HTAB *table = NULL;
+static shmem_request_hook_type previous_request = NULL;
+static shmem_startup_hook_type previous_startup = NULL;
+
+/* What the transaction in progress writes; given back if it does not commit. */
+static Gathered *taken = NULL;
+static int taken_count = 0;
+static int taken_level = 0;
+static TimestampTz taken_at = 0; /* 0: not all that was due */
+
+static void gather_request(void) {
+    if (previous_request != NULL)
+        previous_request();
+    RequestAddinShmemSpace(add_size(MAXALIGN(sizeof(GatherState)),
+                                    hash_estimate_size(GATHERED_MAX, sizeof(Gathered))));
+    RequestNamedLWLockTranche(TRANCHE, 1);
+}
+
+static bool key_text(char *to, size_t size, const char *from) {
+    return strlcpy(to, from, size) < size;
+}
+
+static Gathered *gathered_enter(const GatherKey *key) {
+    bool found;
+    Gathered *entry = hash_get_num_entries(table) < GATHERED_MAX
+                          ? hash_search(table, key, HASH_ENTER_NULL, &found)
+                          : hash_search(table, key, HASH_FIND, &found);
+
+    if (entry != NULL && !found) {
+        SpinLockInit(&entry->mutex);
+        entry->written = false;
+        entry->count = 0;
+        entry->first = entry->last = entry->until = 0;
+        entry->request_id[0] = '\0';
+    }
+    return entry;
+}
+
+/* Adds one that was taken out: by a transaction that failed, or in the file of the last stop. */
+static void give_back(const Gathered *item) {
+    Gathered *entry;
+
+    LWLockAcquire(state->lock, LW_EXCLUSIVE);
+    entry = gathered_enter(&item->key);
+    if (entry != NULL) {
+        if (entry->count == 0 && !entry->written) {
+            entry->first = item->first;
+            entry->last = item->last;
+            entry->until = item->until;
+            memcpy(entry->request_id, item->request_id, sizeof entry->request_id);
+        }
+        entry->written = item->written;
+        entry->count += item->count;
+        entry->last = Max(entry->last, item->last);
+    }
+    LWLockRelease(state->lock);
+    if (entry == NULL)
+        ereport(LOG, errmsg("clinicq look: %s %s %s by %s, %lld times, could not be kept",
+                            item->key.action, item->key.entity, item->key.entity_id,
+                            item->key.actor_name, (long long) item->count));
+}
+
+static void dump_read(void) {
+    FILE *file = AllocateFile(DUMP_FILE, PG_BINARY_R);
+    uint32 head[2];
+    Gathered item;
+
+    if (file == NULL)
+        return;
+    if (fread(head, sizeof head, 1, file) == 1 && head[0] == DUMP_MAGIC &&
+        head[1] == sizeof(Gathered))
+        while (fread(&item, sizeof item, 1, file) == 1)
+            give_back(&item);
+    FreeFile(file);
+    durable_unlink(DUMP_FILE, LOG);
+}
+
+/* In the postmaster, when all others have gone. */
+static void dump_write(int code, Datum arg) {
+    uint32 head[2] = {DUMP_MAGIC, sizeof(Gathered)};
+    HASH_SEQ_STATUS scan;
+    Gathered *entry;
+    FILE *file;
+    bool ok;
+
+    if (code != 0 || table == NULL || hash_get_num_entries(table) == 0)
+        return;
+    file = AllocateFile(DUMP_FILE ".tmp", PG_BINARY_W);
+    ok = file != NULL && fwrite(head, sizeof head, 1, file) == 1;
+    if (file != NULL) {
+        hash_seq_init(&scan, table);
+        while ((entry = hash_seq_search(&scan)) != NULL)
+            if (entry->count > 0)
+                ok = ok && fwrite(entry, sizeof *entry, 1, file) == 1;
+        ok = FreeFile(file) == 0 && ok;
+    }
+    if (!ok || durable_rename(DUMP_FILE ".tmp", DUMP_FILE, LOG) != 0)
+        ereport(LOG, errcode_for_file_access(),
+                errmsg("clinicq: the looks gathered in memory could not be kept: %m"));
+}
+
+static void gather_startup(void) {
+    HASHCTL control = {.keysize = sizeof(GatherKey), .entrysize = sizeof(Gathered)};
+    bool found;
+
+    if (previous_startup != NULL)
+        previous_startup();
+    LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+    state = ShmemInitStruct("clinicq gather", sizeof(GatherState), &found);
+    if (!found) {
+        memset(state, 0, sizeof *state);
+        state->lock = &(GetNamedLWLockTranche(TRANCHE)[0].lock);
+    }
+    table = ShmemInitHash("clinicq gathered", GATHERED_MAX, GATHERED_MAX, &control,
+                          HASH_ELEM | HASH_BLOBS);
+    LWLockRelease(AddinShmemInitLock);
+    if (!IsUnderPostmaster) {
+        on_shmem_exit(dump_write, (Datum) 0);
+        if (!found)
+            dump_read();
+    }
+}
+
+/* Does somebody write this database's? */
+static bool is_served(TimestampTz now) {
+    for (int i = 0; i < DATABASES_MAX; i++)
+        if (state->flushes[i].database == MyDatabaseId)
+            return now - state->flushes[i].flushed_at < FRESH;
+    return false;
+}
+
+static void served(TimestampTz at) {
+    LWLockAcquire(state->lock, LW_EXCLUSIVE);
+    for (int i = 0; i < DATABASES_MAX; i++)
+        if (state->flushes[i].database == MyDatabaseId || !OidIsValid(state->flushes[i].database)) {
+            state->flushes[i].database = MyDatabaseId;
+            state->flushes[i].flushed_at = at;
+            break;
+        }
+    LWLockRelease(state->lock);
+}
+
+static void count_up(Gathered *entry, const Tally *tally) {
+    SpinLockAcquire(&entry->mutex);
+    if (entry->until == 0) {
+        entry->first = tally->first;
+        entry->until = tally->until;
+        memcpy(entry->request_id, tally->request_id, strlen(tally->request_id) + 1);
+    }
+    entry->last = tally->last;
+    entry->count += tally->count;
+    SpinLockRelease(&entry->mutex);
+}
+
+bool gather(const Tally *tally) {
+    GatherKey key = {0};
+    Gathered *entry;
+
+    if (state == NULL || !is_served(tally->last))
+        return false;
+    key.actor_id = tally->actor_id;
+    key.database = MyDatabaseId;
+    key.roles = tally->roles;
+    if (!key_text(key.actor_name, sizeof key.actor_name, tally->actor_name) ||
+        !key_text(key.door, sizeof key.door, tally->door) ||
+        !key_text(key.client, sizeof key.client, tally->client) ||
+        !key_text(key.action, sizeof key.action, tally->action) ||
+        !key_text(key.entity, sizeof key.entity, tally->entity) ||
+        !key_text(key.entity_id, sizeof key.entity_id, tally->entity_id) ||
+        !key_text(key.detail, sizeof key.detail, tally->detail) ||
+        !key_text(key.outcome, sizeof key.outcome, tally->outcome) ||
+        strlen(tally->request_id) >= sizeof entry->request_id)
+        return false;
+    LWLockAcquire(state->lock, LW_SHARED);
+    entry = hash_search(table, &key, HASH_FIND, NULL);
+    if (entry != NULL)
+        count_up(entry, tally);
+    LWLockRelease(state->lock);
+    if (entry != NULL)
+        return true;
+    LWLockAcquire(state->lock, LW_EXCLUSIVE);
+    entry = gathered_enter(&key);
+    if (entry != NULL)
+        count_up(entry, tally);
+    LWLockRelease(state->lock);
+    return entry != NULL;
+}
+
+static bool is_due(const Gathered *entry, TimestampTz now) {
+    return entry->key.database == MyDatabaseId && entry->count > 0 &&
+           (!entry->written || entry->until <= now);
+}
+
+/* Takes out what is to be written now, and forgets what has been and is over. */
+static void take(TimestampTz now) {
+    HASH_SEQ_STATUS scan;
+    Gathered *entry;
+
+    if (taken == NULL)
+        taken = MemoryContextAlloc(TopMemoryContext, WRITTEN_ONCE * sizeof(Gathered));
+    taken_count = 0;
+    taken_level = GetCurrentTransactionNestLevel();
+    taken_at = now;
+    LWLockAcquire(state->lock, LW_EXCLUSIVE);
+    hash_seq_init(&scan, table);
+    while ((entry = hash_seq_search(&scan)) != NULL) {
+        if (is_due(entry, now)) {
+            if (taken_count == WRITTEN_ONCE) {
+                taken_at = 0;
+                continue;
+            }
+            taken[taken_count++] = *entry;
+            entry->written = true;
+            entry->count = 0;
+        }
+        if (entry->key.database == MyDatabaseId && entry->count == 0 && entry->until <= now)
+            hash_search(table, &entry->key, HASH_REMOVE, NULL);
+    }
+    LWLockRelease(state->lock);
+}
+
+static void write_taken(const Gathered *item) {
+    Tally tally = {.actor_id = item->key.actor_id,
+                   .actor_name = item->key.actor_name,
+                   .roles = item->key.roles,
+                   .door = item->key.door,
+                   .client = item->key.client,
+                   .request_id = item->request_id,
+                   .action = item->key.action,
+                   .entity = item->key.entity,
+                   .entity_id = item->key.entity_id,
+                   .detail = item->key.detail,
+                   .outcome = item->key.outcome,
+                   .count = item->count,
+                   .first = item->first,
+                   .last = item->last,
+                   .until = item->until};
+
+    tally_write(&tally);
+}
+
+void gather_flush(void) {
+    if (state == NULL || taken_count > 0)
+        return;
+    take(GetCurrentTimestamp());
+    for (int i = 0; i < taken_count; i++)
+        write_taken(&taken[i]);
+}
+
+static void restore_taken(void) {
+    for (int i = 0; i < taken_count; i++)
+        give_back(&taken[i]);
+    taken_count = 0;
+}
+
+static void transaction_ended(XactEvent event, void *arg) {
+    if (taken_level == 0)
+        return;
+    if (event == XACT_EVENT_ABORT)
+        restore_taken();
+    else if (event == XACT_EVENT_COMMIT)
+        served(taken_at);
+    if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
+        taken_count = taken_level = 0;
+}
+
+static void subtransaction_ended(SubXactEvent event, SubTransactionId id, SubTransactionId parent,
+                                 void *arg) {
+    int level = GetCurrentTransactionNestLevel();
+
+    if (taken_level < level)
+        return;
+    if (event == SUBXACT_EVENT_COMMIT_SUB)
+        taken_level = level - 1;
+    if (event == SUBXACT_EVENT_ABORT_SUB) {
+        restore_taken();
+        taken_level = 0;
+    }
+}
+
+void gather_init(void) {
+    RegisterXactCallback(transaction_ended, NULL);
+    RegisterSubXactCallback(subtransaction_ended, NULL);
+    if (!process_shared_preload_libraries_in_progress)
+        return;
+    previous_request = shmem_request_hook;
+    shmem_request_hook = gather_request;
+    previous_startup = shmem_startup_hook;
+    shmem_startup_hook = gather_startup;
+}

@@ -1,0 +1,136 @@
+#include "tally.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "actor.h"
+#include "fmgr.h"
+#include "gather.h"
+#include "miscadmin.h"
+#include "query.h"
+#include "session.h"
+#include "utils/fmgrprotos.h"
+#include "utils/inet.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(clinicq_close_tallies);
+
+#define CLOSED_AT_ONCE 10000
+
+/* No row: the time of the one that is there is over. */
+QUERY(tally_count,
+      "INSERT INTO clinicq.audit_tally AS t (key, actor_id, actor_name, roles, door, client,"
+      " request_id, action, entity, entity_id, detail, outcome, count, first_at, last_at, until)"
+      " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
+      " ON CONFLICT (key) DO UPDATE SET count = t.count + excluded.count,"
+      " last_at = greatest(t.last_at, excluded.last_at) WHERE t.until > excluded.first_at",
+      BYTEAOID, INT8OID, TEXTOID, TEXTARRAYOID, TEXTOID, INETOID, TEXTOID, TEXTOID, TEXTOID,
+      TEXTOID, JSONBOID, TEXTOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID);
+
+/* The same shape as the view clinicq_audit.event gives to what is still counted. */
+#define UTC_TEXT(column) \
+    "to_char(" column " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"+00:00\"')"
+#define CLOSE(which)                                                                               \
+    "WITH over AS (DELETE FROM clinicq.audit_tally WHERE key IN (" which ") RETURNING *)"          \
+    " INSERT INTO clinicq.audit_event (at, transaction_id, actor_id, actor_name, roles, door"      \
+    ", client, request_id, action, entity, entity_id, changes, outcome)"                           \
+    " SELECT clock_timestamp(), pg_current_xact_id(), actor_id, actor_name, roles, door,"          \
+    " client, request_id, action, entity, entity_id, coalesce(detail, '{}')"                       \
+    " || jsonb_build_object('count', count, 'first', " UTC_TEXT("first_at") ", 'last', " UTC_TEXT( \
+        "last_at") "), outcome FROM over"
+
+QUERY(tally_close_one, CLOSE("SELECT key FROM clinicq.audit_tally WHERE key = $1 AND until <= $2"),
+      BYTEAOID, TIMESTAMPTZOID);
+/* One that somebody counts up at this moment can wait for the next time. */
+QUERY(tally_close_all,
+      CLOSE("SELECT key FROM clinicq.audit_tally WHERE until <= clock_timestamp()"
+            " ORDER BY until LIMIT $1 FOR UPDATE SKIP LOCKED"),
+      INT8OID);
+
+Tally tally_begin(int minutes) {
+    const Actor *actor = actor_current();
+    TimestampTz now = GetCurrentTimestamp();
+
+    return (Tally){.actor_id = actor->user_id,
+                   .actor_name = actor->name,
+                   .roles = actor_roles(),
+                   .door = actor->door,
+                   .client = actor->client,
+                   .request_id = actor->request_id,
+                   .entity_id = "",
+                   .detail = "",
+                   .count = 1,
+                   .first = now,
+                   .last = now,
+                   .until = now + minutes * USECS_PER_MINUTE};
+}
+
+/* Each text with its length, so that none runs into the next. */
+static Datum tally_key(const Tally *tally) {
+    const char *texts[] = {tally->actor_name, tally->door,      tally->client, tally->action,
+                           tally->entity,     tally->entity_id, tally->detail, tally->outcome};
+    StringInfoData key;
+
+    initStringInfo(&key);
+    appendStringInfo(&key, INT64_FORMAT ",%u,", tally->actor_id, tally->roles);
+    for (int i = 0; i < lengthof(texts); i++)
+        appendStringInfo(&key, "%zu:%s,", strlen(texts[i]), texts[i]);
+    return sha256_datum(key.data);
+}
+
+static Datum text_or_null(const char *value, char *is_null) {
+    *is_null = *value ? ' ' : 'n';
+    return *value ? CStringGetTextDatum(value) : (Datum) 0;
+}
+
+static void require_writing(void) {
+    if (XactReadOnly || RecoveryInProgress())
+        ereport(ERROR, errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+                errmsg("this cannot be shown where the look cannot be recorded"),
+                errdetail("The transaction is read-only, or the server a standby."),
+                errhint("Ask in a transaction that may write, on the primary server."));
+}
+
+void tally_write(const Tally *tally) {
+    Datum args[16];
+    char nulls[] = "                ";
+
+    require_writing();
+    args[0] = tally_key(tally);
+    args[1] = Int64GetDatum(tally->actor_id);
+    nulls[1] = tally->actor_id == 0 ? 'n' : ' ';
+    args[2] = CStringGetTextDatum(tally->actor_name);
+    args[3] = roles_to_array(tally->roles);
+    args[4] = CStringGetTextDatum(tally->door);
+    nulls[5] = *tally->client ? ' ' : 'n';
+    args[5] = *tally->client ? DirectFunctionCall1(inet_in, CStringGetDatum(tally->client)) : 0;
+    args[6] = text_or_null(tally->request_id, &nulls[6]);
+    args[7] = CStringGetTextDatum(tally->action);
+    args[8] = CStringGetTextDatum(tally->entity);
+    args[9] = text_or_null(tally->entity_id, &nulls[9]);
+    nulls[10] = *tally->detail ? ' ' : 'n';
+    args[10] = *tally->detail ? DirectFunctionCall1(jsonb_in, CStringGetDatum(tally->detail)) : 0;
+    args[11] = CStringGetTextDatum(tally->outcome);
+    args[12] = Int64GetDatum(tally->count);
+    args[13] = TimestampTzGetDatum(tally->first);
+    args[14] = TimestampTzGetDatum(tally->last);
+    args[15] = TimestampTzGetDatum(tally->until);
+    while (query_write(&tally_count, args, nulls) == 0) {
+        Datum over[2] = {args[0], args[13]};
+
+        CHECK_FOR_INTERRUPTS();
+        query_write(&tally_close_one, over, NULL);
+    }
+}
+
+Datum clinicq_close_tallies(PG_FUNCTION_ARGS) {
+    Datum args[1] = {Int64GetDatum(CLOSED_AT_ONCE)};
+    uint64 closed;
+
+    actor_require(ROLE_ADMIN | ROLE_AUDITOR);
+    SPI_connect();
+    gather_flush();
+    closed = query_write(&tally_close_all, args, NULL);
+    SPI_finish();
+    PG_RETURN_INT64((int64) closed);
+}
