@@ -56,6 +56,7 @@ ALTER ROLE clinicq_shim SET lock_timeout = '5s';
 ALTER ROLE clinicq_shim SET idle_in_transaction_session_timeout = '10s';
 ALTER ROLE clinicq_shim SET log_parameter_max_length = 0;
 ALTER ROLE clinicq_shim SET log_parameter_max_length_on_error = 0;
--- A refusal is an answer, not an event of the server; the shim logs what is one.
-ALTER ROLE clinicq_shim SET log_min_messages = fatal;
+-- A refusal is an answer, not an event of the server; the shim logs what is one. A slow statement is
+-- one: log stands above error.
+ALTER ROLE clinicq_shim SET log_min_messages = log;
 ALTER ROLE clinicq_shim SET jit = off;

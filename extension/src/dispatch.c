@@ -15,6 +15,7 @@
 #include "reply.h"
 #include "session.h"
 #include "utils/fmgrprotos.h"
+#include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/inet.h"
 #include "utils/lsyscache.h"
@@ -185,6 +186,25 @@ static Datum call_refused(FunctionCallInfo fcinfo, const char *key) {
     return call_row(fcinfo, columns, nulls);
 }
 
+/*
+ * Shown by pg_stat_activity, and by %a in the server's log, until the transaction ends: the
+ * session's own name, as far as there is room, and the id.
+ */
+static void show_request(const char *id) {
+    char name[NAMEDATALEN];
+    size_t length = strnlen(id, NAMEDATALEN - 1);
+    size_t own = *application_name ? strlen(application_name) + 1 : 0;
+
+    own = Min(own, NAMEDATALEN - 1 - length);
+    memcpy(name, application_name, own);
+    if (own > 0)
+        name[own - 1] = ' ';
+    memcpy(name + own, id, length);
+    name[own + length] = '\0';
+    set_config_option("application_name", name, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true,
+                      0, false);
+}
+
 Datum clinicq_call(PG_FUNCTION_ARGS) {
     Route *route = NULL;
     char *key = ARG_CSTRING(0);
@@ -198,6 +218,8 @@ Datum clinicq_call(PG_FUNCTION_ARGS) {
                      PG_ARGISNULL(7)
                          ? NULL
                          : DatumGetCString(DirectFunctionCall1(inet_out, PG_GETARG_DATUM(7))));
+    if (!PG_ARGISNULL(6) || !PG_ARGISNULL(10))
+        show_request(ARG_CSTRING(PG_ARGISNULL(10) ? 6 : 10));
     if (key != NULL && strncmp(key, REFUSED_PREFIX, strlen(REFUSED_PREFIX)) == 0)
         PG_RETURN_DATUM(call_refused(fcinfo, key));
     if (key != NULL)

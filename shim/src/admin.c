@@ -24,6 +24,9 @@ static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status
         log_fatal("out of memory");
     MHD_add_response_header(response, "Content-Type", type);
     MHD_add_response_header(response, "Cache-Control", "no-store");
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    MHD_add_response_header(response, "Content-Security-Policy",
+                            "default-src 'none'; frame-ancestors 'none'");
     if (status == 405)
         MHD_add_response_header(response, "Allow", "GET, HEAD");
     if (status == 503)

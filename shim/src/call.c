@@ -9,19 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* The parameters of clinicq_api.call, in order. */
-enum {
-    P_ROUTE,
-    P_TOKEN,
-    P_PATH,
-    P_QUERY,
-    P_BODY,
-    P_BODY_FAULT,
-    P_REQUEST_ID,
-    P_CLIENT,
-    P_BASE_URL,
-    P_USER_AGENT,
-};
+_Static_assert(P_COUNT == CALL_PARAMETERS, "struct call has room for each");
 
 #define USER_AGENT_MAX 200
 
@@ -208,6 +196,11 @@ static const char *user_agent(struct request *r) {
     return agent;
 }
 
+/* The middle part of a valid traceparent. */
+static const char *trace_id(struct request *r) {
+    return r->traceparent != NULL ? arena_text(&r->arena, r->traceparent + 3, 32) : NULL;
+}
+
 static void choose_lane(struct request *r) {
     const char *body = r->call.parameters[P_BODY];
 
@@ -227,6 +220,7 @@ void call_build(struct request *r) {
     p[P_CLIENT] = r->address;
     p[P_BASE_URL] = base_url(r);
     p[P_USER_AGENT] = user_agent(r);
+    p[P_TRACE_ID] = trace_id(r);
     build_body(r);
     r->call.lane = NULL;
     r->before = r->route != NULL && r->route->before != NULL;

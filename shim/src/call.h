@@ -4,6 +4,22 @@
 
 #include "request.h"
 
+/* The parameters of clinicq_api.call, in order. */
+enum {
+    P_ROUTE,
+    P_TOKEN,
+    P_PATH,
+    P_QUERY,
+    P_BODY,
+    P_BODY_FAULT,
+    P_REQUEST_ID,
+    P_CLIENT,
+    P_BASE_URL,
+    P_USER_AGENT,
+    P_TRACE_ID,
+    P_COUNT
+};
+
 struct config;
 
 /* The scheme of absolute links, and the host that they fall back on. */

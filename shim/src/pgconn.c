@@ -13,7 +13,8 @@
 #define RETRY_MAX     MS(2000)
 
 static const char call_sql[] =
-    "SELECT status, reply, headers, actor FROM clinicq_api.call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    "SELECT status, reply, headers, actor"
+    " FROM clinicq_api.call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
 
 static struct {
     const char *dsn;

@@ -112,9 +112,14 @@ static void find_header(const char *json, const char *name, char *value, size_t 
     struct header h;
 
     value[0] = '\0';
-    while (json != NULL && next_header(&json, &h) && json != NULL)
+    while (json != NULL && value[0] == '\0' && next_header(&json, &h) && json != NULL)
         if (strcasecmp(h.name, name) == 0)
             snprintf(value, size, "%s", h.value);
+}
+
+/* Of this one the first counts. */
+static bool is_taken(struct MHD_Response *response, const char *name) {
+    return strcasecmp(name, "Content-Type") == 0 && MHD_get_response_header(response, name) != NULL;
 }
 
 /* Adds the headers that the database asks for. */
@@ -130,8 +135,9 @@ static void add_headers(struct request *r, struct MHD_Response *response, const 
             continue;
         if (strcmp(h.name, "Set-Session") == 0)
             add_session(r, response, h.value);
-        else if (!is_header_name(h.name) ||
-                 MHD_add_response_header(response, h.name, h.value) != MHD_YES)
+        else if (!is_taken(response, h.name) &&
+                 (!is_header_name(h.name) ||
+                  MHD_add_response_header(response, h.name, h.value) != MHD_YES))
             log_request(LOG_ERROR, r->id, "a header of the database cannot be sent");
     } while (json != NULL);
 }
@@ -170,10 +176,10 @@ static enum MHD_Result send_reply(struct request *r, const struct reply *reply) 
                                                    MHD_RESPMEM_PERSISTENT);
     if (response == NULL)
         log_fatal("out of memory");
-    if (custom)
-        add_headers(r, response, reply->headers);
     if (reply->problem)
         MHD_add_response_header(response, "Content-Type", "application/problem+json");
+    if (custom)
+        add_headers(r, response, reply->headers);
     for (size_t i = reply->problem ? 1 : 0; i < sizeof(every_reply) / sizeof(every_reply[0]); i++)
         if (!custom || MHD_get_response_header(response, every_reply[i][0]) == NULL)
             MHD_add_response_header(response, every_reply[i][0], every_reply[i][1]);

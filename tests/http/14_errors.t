@@ -60,6 +60,21 @@ for my $error (@errors) {
 }
 unchanged($before, 'all of them');
 is(call(GET => '/api/queues/', as => 'doctor', accept => 'application/problem+json')->{headers}{'content-type'}, 'application/json', 'a success is no problem');
+
+# A DBA's function that names types of its own: one is sent, and a problem stays one.
+db($_) for <<~'SQL', q{INSERT INTO clinicq.route (method, path, function, class, who, summary) VALUES ('GET', '/api/test-typed/', 'clinicq_api.test_typed', 'read', '{anyone}', 'Typed.')};
+    CREATE FUNCTION clinicq_api.test_typed(path text[], query jsonb, body text) RETURNS clinicq_api.reply LANGUAGE sql SET search_path = pg_catalog, pg_temp
+        AS $$ SELECT (query->>'status')::int, '{"a": ["b"]}'::json, '{"Content-Type": "text/x-own", "content-type": "text/x-other"}'::json $$;
+    REVOKE ALL ON FUNCTION clinicq_api.test_typed FROM PUBLIC; ALTER FUNCTION clinicq_api.test_typed OWNER TO clinicq_owner
+    SQL
+ok(wait_for(10, sub { call(GET => '/api/test-typed/?status=200')->{status} == 200 }), 'a route of a DBA');
+for my $case ([200, 'application/json', 'text/x-own'], [409, 'application/json', 'text/x-own'], [200, 'application/problem+json', 'text/x-own'], [409, 'application/problem+json', 'application/problem+json']) {
+    my ($status, $accept, $type) = @$case;
+    my $reply = call(GET => "/api/test-typed/?status=$status", accept => $accept);
+    is($reply->{status}, $status, "its $status, to who accepts $accept");
+    is_deeply($reply->{headers}{'content-type'}, $type, '... has one type');
+}
+db($_) for q{DELETE FROM clinicq.route WHERE path = '/api/test-typed/'}, 'DROP FUNCTION clinicq_api.test_typed';
 is(call(GET => '/api/none/', accept => '*/*')->{headers}{'content-type'}, 'application/json', 'Accept: */* does not name it');
 is(call(HEAD => '/api/none/')->{status}, 404, 'HEAD of nothing is 404');
 

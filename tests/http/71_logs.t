@@ -63,6 +63,29 @@ my %made;
 $made{ call(GET => '/api/health/')->{headers}{'x-request-id'} }++ for 1 .. 200;
 is(scalar keys %made, 200, 'made ones differ');
 
+# A slow statement in the server's log, and who works on it now, name the request: its trace where it
+# belongs to one, else its id.
+db($_) for <<~'SQL', q{INSERT INTO clinicq.route (method, path, function, class, who, summary) VALUES ('GET', '/api/test-sleep/', 'clinicq_api.test_sleep', 'read', '{anyone}', 'Sleep.')}, q{ALTER SYSTEM SET log_min_duration_statement = '300ms'}, 'SELECT pg_reload_conf()';
+    CREATE FUNCTION clinicq_api.test_sleep(path text[], query jsonb, body text) RETURNS clinicq_api.reply LANGUAGE sql SET search_path = pg_catalog, pg_temp
+        AS $$ SELECT 200, NULL::json, NULL::json FROM pg_sleep(1.5) $$;
+    REVOKE ALL ON FUNCTION clinicq_api.test_sleep FROM PUBLIC; ALTER FUNCTION clinicq_api.test_sleep OWNER TO clinicq_owner
+    SQL
+ok(wait_for(10, sub { call(GET => '/api/test-sleep/')->{status} == 200 }), 'there is a slow route');
+my $trace = join '', map { sprintf '%x', rand 16 } 1 .. 31;
+sub server_log { local (@ARGV, $/) = ("$ENV{CLINICQ_CLUSTER}/server/server.log"); return split /\n/, <> }
+for my $case (['id', "slow-$$"], ['trace', "${trace}7", "traceparent: 00-${trace}7-00f067aa0ba902b7-01\r\n"]) {
+    my ($what, $name, $parent) = (@$case, '');
+    my $socket = connect_to();
+    syswrite $socket, "GET /api/test-sleep/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Request-Id: slow-$$\r\n$parent\r\n";
+    ok(wait_for(5, sub { db("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'clinicq-shim $name' AND state = 'active'") }), "$what: pg_stat_activity shows it while it runs");
+    is(parse_reply(scalar read_all($socket))->{status}, 200, '... to its end');
+    my @slow = grep { / clinicq_shim clinicq-shim \Q$name\E LOG:  duration: \d{3,}\.\d+ ms  execute clinicq_call_\d+: SELECT / } server_log();
+    is(scalar @slow, 1, '... and the line of the slow statement') or diag(join "\n", grep { /duration/ } server_log());
+    is(line_of("slow-$$")->{request_id}, "slow-$$", '... whose request has a line of its own');
+}
+is(db("SELECT string_agg(DISTINCT application_name, ',') FROM pg_stat_activity WHERE usename = 'clinicq_shim' AND state = 'idle'"), 'clinicq-shim', 'afterwards connections have their own name');
+db($_) for q{DELETE FROM clinicq.route WHERE path = '/api/test-sleep/'}, 'DROP FUNCTION clinicq_api.test_sleep', 'ALTER SYSTEM RESET log_min_duration_statement', 'SELECT pg_reload_conf()';
+
 # Every line is JSON, and none has what nobody may read there.
 my @lines = log_lines();
 my @broken = grep { !defined eval { JSON::PP::decode_json($_) } } @lines[0 .. $#lines - 1];

@@ -17,7 +17,7 @@ sub metric ($pattern) {
 for my $path ('/live', '/ready') {
     my $reply = ask($path);
     is("$reply->{status} $reply->{content}", '200 {"status":"ok"}', $path);
-    is($reply->{headers}{'cache-control'}, 'no-store', '... not kept');
+    is(join(' ', @{ $reply->{headers} }{qw(cache-control x-content-type-options content-security-policy)}), q{no-store nosniff default-src 'none'; frame-ancestors 'none'}, '... not kept, guessed at or shown in a frame');
     is(ask($path, 'HEAD')->{status}, 200, '... by HEAD');
     is(ask($path, 'POST')->{status}, 405, '... not by POST');
 }

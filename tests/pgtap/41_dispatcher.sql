@@ -78,6 +78,36 @@ SELECT is(tap.http('POST /api/echo/{a}/{b}/', :'ben', ARRAY['ü', ''], '{"x": 1}
     '{"actor": 2, "status": 200, "headers": {"X-Echo": "yes"}, "body": {"path": ["ü", ""], "query": {"q": "1"}, "body": "{\"x\": 1}", "actor": "ben"}}'::jsonb,
     'a function and a row make an endpoint, in a session that has served others before');
 SELECT is(tap.http('POST /api/echo/{a}/{b}/', NULL)->>'sqlstate', '28000', 'which needs a token');
+
+-- While a request runs its session is named after it; afterwards as before.
+SET SESSION AUTHORIZATION clinicq_dba;
+SET ROLE clinicq_owner;
+CREATE FUNCTION clinicq_api.name(path text[], query jsonb, body text) RETURNS clinicq_api.reply LANGUAGE sql STABLE AS $$
+    SELECT 200, to_json(ARRAY[current_setting('application_name'), (SELECT a.application_name FROM pg_catalog.pg_stat_activity a WHERE a.pid = pg_catalog.pg_backend_pid())]), NULL::json
+$$;
+INSERT INTO clinicq.route (method, path, function, class, who, summary) VALUES ('GET', '/api/name/', 'clinicq_api.name', 'read', '{anyone}', 'Name.');
+RESET SESSION AUTHORIZATION;
+CREATE FUNCTION tap.name(request text, trace text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    names text[];
+BEGIN
+    SET LOCAL SESSION AUTHORIZATION clinicq_shim;
+    SELECT ARRAY(SELECT json_array_elements_text(reply)) INTO names
+        FROM clinicq_api.call('GET /api/name/', NULL, NULL, NULL, NULL, NULL, request, NULL, NULL, NULL, trace);
+    RETURN CASE WHEN names[1] = names[2] THEN names[1] ELSE names::text END;
+END
+$$;
+SET application_name = 'clinicq-shim';
+SELECT format('SELECT is(tap.name(%L, %L), %L, %L)', request, trace, name, what) FROM (VALUES
+    ('rid-1', NULL, 'clinicq-shim rid-1', 'by its request id'), ('rid-1', repeat('5e', 16), 'clinicq-shim ' || repeat('5e', 16), 'by the trace where there is one'),
+    (NULL, NULL, 'clinicq-shim', 'not at all without either'), ('', NULL, 'clinicq-shim ', 'an empty id'), (repeat('i', 50), NULL, 'clinicq-shim ' || repeat('i', 50), 'by an id that fits'),
+    (repeat('i', 51), NULL, 'clinicq-shi ' || repeat('i', 51), 'of a longer id all, and less of the session''s own name'), (repeat('i', 62), NULL, ' ' || repeat('i', 62), 'then none of that'),
+    (repeat('i', 64), NULL, repeat('i', 63), 'then no more than there is room for'), ('a' || chr(10) || 'b', NULL, 'clinicq-shim a' || CASE WHEN current_setting('server_version_num')::int < 160000 THEN '?' ELSE '\x0a' END || 'b', 'without a line''s end')) AS v (request, trace, name, what) \gexec
+SELECT is(current_setting('application_name'), 'clinicq-shim', 'then the session has its own name again');
+SELECT is((SELECT application_name FROM pg_stat_activity WHERE pid = pg_backend_pid()), 'clinicq-shim', 'for others too');
+SET application_name = '';
+SELECT is(tap.name('rid-1', NULL), 'rid-1', 'a session without a name');
+RESET application_name;
 SELECT is((SELECT count(*) FROM json_array_elements(tap.act('shim', 'SELECT clinicq_api.catalogue()')::json->'routes') AS r WHERE r->>'key' = 'POST /api/echo/{a}/{b}/'), 1::bigint, 'and is in the catalogue');
 SELECT is(tap.http('GET /api/openapi.json', NULL)->'body'->'paths'->'/api/echo/{a}/{b}/'->'post'->>'summary', 'Echo.', 'and in the description');
 CREATE OR REPLACE FUNCTION clinicq_api.echo(path text[], query jsonb, body text) RETURNS clinicq_api.reply LANGUAGE sql STABLE AS $$ SELECT 201, NULL::json, NULL::json $$;

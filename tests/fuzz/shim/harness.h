@@ -3,22 +3,8 @@
 #ifndef FUZZ_HARNESS_H
 #define FUZZ_HARNESS_H
 
+#include "call.h"
 #include "common.h"
-#include "request.h"
-
-/* The parameters of clinicq_api.call, in order. */
-enum {
-    P_ROUTE,
-    P_TOKEN,
-    P_PATH,
-    P_QUERY,
-    P_BODY,
-    P_BODY_FAULT,
-    P_REQUEST_ID,
-    P_CLIENT,
-    P_BASE_URL,
-    P_USER_AGENT,
-};
 
 struct header {
     char *name;
