@@ -32,3 +32,4 @@ END
 $ownership$;
 
 GRANT EXECUTE ON FUNCTION clinicq_api.call, clinicq_api.catalogue TO clinicq_shim;
+GRANT EXECUTE ON FUNCTION clinicq_audit.with_personal TO clinicq_admin, clinicq_auditor;

@@ -8,6 +8,8 @@
 #include "actor.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
+#include "json.h"
+#include "personal.h"
 #include "query.h"
 #include "utils/array.h"
 #include "utils/datetime.h"
@@ -23,7 +25,8 @@
 PG_FUNCTION_INFO_V1(clinicq_audit_row);
 PG_FUNCTION_INFO_V1(clinicq_audit_refuse);
 
-#define SECRET "***"
+#define SECRET   "***"
+#define PERSONAL "personal:" /* in front of a column in the arguments of the trigger */
 
 /* now() is when the transaction began; at is when the change was made. */
 QUERY(
@@ -33,6 +36,26 @@ QUERY(
     " VALUES ($1, pg_catalog.pg_current_xact_id(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     TIMESTAMPTZOID, INT8OID, TEXTOID, TEXTARRAYOID, TEXTOID, INETOID, TEXTOID, TEXTOID, TEXTOID,
     TEXTOID, JSONBOID, TEXTOID);
+
+/* The same with what may be erased later beside it. */
+QUERY(
+    audit_insert_personal,
+    "WITH event AS (INSERT INTO clinicq.audit_event (at, transaction_id, actor_id, actor_name, roles, door, client,"
+    " request_id, action, entity, entity_id, changes, outcome)"
+    " VALUES ($1, pg_catalog.pg_current_xact_id(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+    " RETURNING id, entity, entity_id)"
+    " INSERT INTO clinicq.audit_personal (event_id, entity, entity_id, contents)"
+    " SELECT id, entity, entity_id, $13 FROM event",
+    TIMESTAMPTZOID, INT8OID, TEXTOID, TEXTARRAYOID, TEXTOID, INETOID, TEXTOID, TEXTOID, TEXTOID,
+    TEXTOID, JSONBOID, TEXTOID, JSONBOID);
+
+/* What the trigger finds out about a row. */
+typedef struct Changes {
+    const Trigger *trigger;
+    JsonbParseState *state;
+    StringInfoData personal; /* contents of clinicq.audit_personal, without the braces */
+    bool in_column;          /* personal ends within a column's object */
+} Changes;
 
 static void push_text(JsonbParseState **state, JsonbIteratorToken token, const char *value) {
     JsonbValue json = {.type = jbvString};
@@ -80,28 +103,52 @@ static void push_column(JsonbParseState **state, Form_pg_attribute column, Datum
     pushJsonbValue(state, WJB_VALUE, &json);
 }
 
-static bool is_secret(const Trigger *trigger, const char *column) {
+static bool is_declared(const Trigger *trigger, const char *prefix, const char *column) {
+    size_t len = strlen(prefix);
+
     for (int i = 1; i < trigger->tgnargs; i++)
-        if (strcmp(trigger->tgargs[i], column) == 0)
+        if (strncmp(trigger->tgargs[i], prefix, len) == 0 &&
+            strcmp(trigger->tgargs[i] + len, column) == 0)
             return true;
     return false;
 }
 
-static void push_side(JsonbParseState **state, const char *side, const Trigger *trigger,
-                      Form_pg_attribute column, Datum value, bool isnull) {
-    push_text(state, WJB_KEY, side);
-    if (!isnull && is_secret(trigger, NameStr(column->attname)))
-        push_text(state, WJB_VALUE, SECRET);
+/* Its hash goes to the event, the value beside it. */
+static void push_personal(Changes *changes, const char *side, Form_pg_attribute column,
+                          Datum value) {
+    char hash[PERSONAL_HASH_HEX + 1];
+    Oid output;
+    bool is_varlena;
+
+    getTypeOutputInfo(column->atttypid, &output, &is_varlena);
+    if (!changes->in_column) {
+        json_key(&changes->personal, NameStr(column->attname));
+        appendStringInfoChar(&changes->personal, '{');
+        changes->in_column = true;
+    }
+    personal_commit(&changes->personal, side, OidOutputFunctionCall(output, value), hash);
+    pushJsonbValue(&changes->state, WJB_BEGIN_OBJECT, NULL);
+    push_text(&changes->state, WJB_KEY, "erasable");
+    push_text(&changes->state, WJB_VALUE, pstrdup(hash));
+    pushJsonbValue(&changes->state, WJB_END_OBJECT, NULL);
+}
+
+static void push_side(Changes *changes, const char *side, Form_pg_attribute column, Datum value,
+                      bool isnull) {
+    push_text(&changes->state, WJB_KEY, side);
+    if (!isnull && is_declared(changes->trigger, "", NameStr(column->attname)))
+        push_text(&changes->state, WJB_VALUE, SECRET);
+    else if (!isnull && is_declared(changes->trigger, PERSONAL, NameStr(column->attname)))
+        push_personal(changes, side, column, value);
     else
-        push_column(state, column, value, isnull);
+        push_column(&changes->state, column, value, isnull);
 }
 
 /* {"column": {"old": ..., "new": ...}} of the columns that differ; either row may be absent. */
-static Jsonb *changed_columns(const Trigger *trigger, TupleDesc shape, HeapTuple before,
+static Jsonb *changed_columns(Changes *changes, TupleDesc shape, HeapTuple before,
                               HeapTuple after) {
-    JsonbParseState *state = NULL;
-
-    pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+    initStringInfo(&changes->personal);
+    pushJsonbValue(&changes->state, WJB_BEGIN_OBJECT, NULL);
     for (int i = 0; i < shape->natts; i++) {
         Form_pg_attribute column = TupleDescAttr(shape, i);
         Datum old_value = 0, new_value = 0;
@@ -118,22 +165,25 @@ static Jsonb *changed_columns(const Trigger *trigger, TupleDesc shape, HeapTuple
         if (!old_null && !new_null &&
             datum_image_eq(old_value, new_value, column->attbyval, column->attlen))
             continue;
-        push_text(&state, WJB_KEY, NameStr(column->attname));
-        pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+        push_text(&changes->state, WJB_KEY, NameStr(column->attname));
+        pushJsonbValue(&changes->state, WJB_BEGIN_OBJECT, NULL);
         if (before != NULL)
-            push_side(&state, "old", trigger, column, old_value, old_null);
+            push_side(changes, "old", column, old_value, old_null);
         if (after != NULL)
-            push_side(&state, "new", trigger, column, new_value, new_null);
-        pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+            push_side(changes, "new", column, new_value, new_null);
+        pushJsonbValue(&changes->state, WJB_END_OBJECT, NULL);
+        if (changes->in_column)
+            appendStringInfoChar(&changes->personal, '}');
+        changes->in_column = false;
     }
-    return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+    return JsonbValueToJsonb(pushJsonbValue(&changes->state, WJB_END_OBJECT, NULL));
 }
 
 static void write_event(const char *action, const char *entity, const char *entity_id,
-                        Jsonb *changes, const char *outcome) {
+                        Jsonb *changes, const char *personal, const char *outcome) {
     const Actor *actor = actor_current();
-    Datum args[12];
-    char nulls[] = "            ";
+    Datum args[13];
+    char nulls[] = "             ";
 
     args[0] = TimestampTzGetDatum(GetCurrentTimestamp());
     args[1] = Int64GetDatum(actor->user_id);
@@ -152,11 +202,25 @@ static void write_event(const char *action, const char *entity, const char *enti
     nulls[6] = *actor->request_id ? ' ' : 'n';
     nulls[9] = entity_id ? ' ' : 'n';
     nulls[10] = changes ? ' ' : 'n';
-    query_write(&audit_insert, args, nulls);
+    if (*personal == '\0') {
+        query_write(&audit_insert, args, nulls);
+        return;
+    }
+    args[12] = DirectFunctionCall1(jsonb_in, CStringGetDatum(psprintf("{%s}", personal)));
+    query_write(&audit_insert_personal, args, nulls);
 }
 
 void audit_event(const char *action, const char *entity, int64 id, const char *outcome) {
-    write_event(action, entity, id == 0 ? NULL : psprintf(INT64_FORMAT, id), NULL, outcome);
+    audit_event_with(action, entity, id, NULL, outcome);
+}
+
+void audit_event_with(const char *action, const char *entity, int64 id, const char *detail,
+                      const char *outcome) {
+    Jsonb *changes = NULL;
+
+    if (detail != NULL)
+        changes = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(detail)));
+    write_event(action, entity, id == 0 ? NULL : psprintf(INT64_FORMAT, id), changes, "", outcome);
 }
 
 Datum clinicq_audit_row(PG_FUNCTION_ARGS) {
@@ -165,7 +229,8 @@ Datum clinicq_audit_row(PG_FUNCTION_ARGS) {
     HeapTuple after = NULL;
     const char *action;
     char *entity_id = NULL;
-    Jsonb *changes = NULL;
+    Jsonb *columns = NULL;
+    Changes changes = {0};
 
     if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(event->tg_event))
         ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
@@ -195,17 +260,24 @@ Datum clinicq_audit_row(PG_FUNCTION_ARGS) {
             ereport(ERROR, errcode(ERRCODE_UNDEFINED_COLUMN),
                     errmsg("audit_row(): there is no column %s", event->tg_trigger->tgargs[0]));
         entity_id = SPI_getvalue(after ? after : before, shape, key);
-        changes = changed_columns(event->tg_trigger, shape, before, after);
+        changes.trigger = event->tg_trigger;
+        columns = changed_columns(&changes, shape, before, after);
     }
-    write_event(action, RelationGetRelationName(event->tg_relation), entity_id, changes, "done");
+    write_event(action, RelationGetRelationName(event->tg_relation), entity_id, columns,
+                columns != NULL ? changes.personal.data : "", "done");
     SPI_finish();
     return PointerGetDatum(NULL);
 }
 
 Datum clinicq_audit_refuse(PG_FUNCTION_ARGS) {
+    TriggerData *event = (TriggerData *) fcinfo->context;
+
     if (!CALLED_AS_TRIGGER(fcinfo))
         ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
                 errmsg("audit_refuse() must be called as a trigger"));
+    if (event->tg_trigger->tgnargs == 1 && TRIGGER_FIRED_BY_DELETE(event->tg_event) &&
+        personal_is_erasing())
+        return PointerGetDatum(NULL);
     ereport(
         ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("the audit log cannot be changed"),
         errhint("Events are only ever added, by the triggers of the tables that they tell of."));

@@ -12,4 +12,8 @@
  */
 extern void audit_event(const char *action, const char *entity, int64 id, const char *outcome);
 
+/* The same with details, a JSON object, as its changes. */
+extern void audit_event_with(const char *action, const char *entity, int64 id, const char *detail,
+                             const char *outcome);
+
 #endif

@@ -41,6 +41,11 @@ QUERY(patient_lock_whole,
       "SELECT id, restricted FROM clinicq.patient"
       " WHERE replace(registration_number, '-', '') = $1 AND removed_at IS NULL FOR UPDATE",
       TEXTOID);
+/* Who erases does not see what it is. */
+QUERY(patient_lock_removed,
+      "SELECT id, false FROM clinicq.patient WHERE replace(registration_number, '-', '') = $1"
+      " AND erased_at IS NULL FOR UPDATE",
+      TEXTOID);
 QUERY(patient_lock_key,
       "SELECT id FROM clinicq.patient WHERE replace(registration_number, '-', '') = $1"
       " AND removed_at IS NULL FOR KEY SHARE",
@@ -122,10 +127,11 @@ void patient_update(const char *number, const PatientInput *input) {
     sight_require(row_int64(0, 1), row_bool(0, 2));
 }
 
-void patient_remove(const char *number) {
+/* Locks it, with no visit open, and returns its key. */
+static int64 lock_without_visit(KeptQuery *lock, const char *number) {
     Datum args[1] = {registration_key(number)};
 
-    if (query_write(&patient_lock_whole, args, NULL) == 0)
+    if (query_write(lock, args, NULL) == 0)
         error_not_found("patient", number);
     args[0] = Int64GetDatum(row_int64(0, 1));
     sight_require(row_int64(0, 1), row_bool(0, 2));
@@ -134,7 +140,17 @@ void patient_remove(const char *number) {
         ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
                 errmsg("the patient has an open visit in queue %s", row_text(0, 1)),
                 errhint("Finish, cancel or transfer the visit first."));
+    return DatumGetInt64(args[0]);
+}
+
+void patient_remove(const char *number) {
+    Datum args[1] = {Int64GetDatum(lock_without_visit(&patient_lock_whole, number))};
+
     query_write(&patient_hide, args, NULL);
+}
+
+int64 patient_lock_for_erasure(const char *number) {
+    return lock_without_visit(&patient_lock_removed, number);
 }
 
 int64 patient_lock(const char *number) {

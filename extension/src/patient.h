@@ -33,6 +33,8 @@ extern char *patient_registered_just_now(const PatientInput *input);
 /* The following look a patient up by number, with or without dashes. P0002: none. */
 extern void patient_update(const char *number, const PatientInput *input);
 extern void patient_remove(const char *number); /* QC409: has an open visit */
+/* Key of a patient that may have been removed, locked. P0002: none, or erased; QC409. */
+extern int64 patient_lock_for_erasure(const char *number);
 
 /* Key of a patient, locked FOR KEY SHARE against removal; 0 if there is none. */
 extern int64 patient_lock(const char *number);

@@ -1,6 +1,7 @@
--- Audit: the first argument is the key column, the others are columns whose values are secret.
+-- Audit: the first argument is the key column, the others are columns whose values are secret, or
+-- with personal: in front those that can be erased later.
 CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.patient
-    FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('id');
+    FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('id', 'personal:name', 'personal:phone');
 CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.patient_access
     FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('id');
 CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.visit
@@ -34,6 +35,10 @@ BEGIN
             'FOR EACH STATEMENT EXECUTE FUNCTION clinicq.audit_refuse()', leaf);
     END LOOP;
 END;
+
+-- Only the functions that erase may delete.
+CREATE OR REPLACE TRIGGER clinicq_audit_keep BEFORE UPDATE OR DELETE OR TRUNCATE ON clinicq.audit_personal
+    FOR EACH STATEMENT EXECUTE FUNCTION clinicq.audit_refuse('erase');
 
 -- What backends keep in memory is dropped when these change.
 CREATE OR REPLACE TRIGGER clinicq_forget AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON clinicq.setting

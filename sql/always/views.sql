@@ -1,7 +1,10 @@
 CREATE OR REPLACE VIEW clinicq_audit.event AS
     SELECT id, at, transaction_id, actor_id, actor_name, roles, door, client, request_id,
-        action, entity, entity_id, changes, outcome
-    FROM clinicq.audit_event
+        action, entity, entity_id,
+        CASE WHEN entity <> 'patient' THEN changes ELSE clinicq_audit.with_personal(changes,
+            (SELECT p.contents FROM clinicq.audit_personal p WHERE p.event_id = e.id)) END AS changes,
+        outcome
+    FROM clinicq.audit_event e
     UNION ALL
     SELECT NULL, last_at, NULL, actor_id, actor_name, roles, door, client, request_id,
         action, entity, entity_id,

@@ -11,7 +11,7 @@ CREATE FUNCTION tap.events() RETURNS text LANGUAGE sql AS $$
     SELECT string_agg(concat_ws(' ', action, entity, entity_id,
         (SELECT '(' || string_agg(k, ', ' ORDER BY k) || ')' FROM jsonb_object_keys(changes) AS k)), '; ' ORDER BY id) FROM new
 $$;
-CREATE FUNCTION tap.last() RETURNS clinicq.audit_event LANGUAGE sql AS $$ SELECT e FROM clinicq.audit_event e ORDER BY id DESC LIMIT 1 $$;
+CREATE FUNCTION tap.last() RETURNS clinicq_audit.event LANGUAGE sql AS $$ SELECT e FROM clinicq_audit.event e WHERE id IS NOT NULL ORDER BY id DESC LIMIT 1 $$;
 SELECT tap.user('ada', '{admin,doctor}') AS ada \gset
 SELECT tap.events() \g /dev/null
 
@@ -106,7 +106,7 @@ $$, 'every table of clinical or access data has the triggers for each kind of ch
 SELECT set_eq($$
     SELECT c.relname::text FROM pg_class c WHERE c.relnamespace = 'clinicq'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
         AND c.relname NOT IN (SELECT name FROM tap.table_of)
-$$, ARRAY['audit_event', 'audit_tally', 'log_in_attempt', 'migration', 'migration_state', 'problem', 'refresh_token', 'recovery_code', 'registration_counter', 'route', 'session', 'token_counter', 'totp', 'visit_event'],
+$$, ARRAY['audit_event', 'audit_personal', 'audit_tally', 'log_in_attempt', 'migration', 'migration_state', 'problem', 'refresh_token', 'recovery_code', 'registration_counter', 'route', 'session', 'token_counter', 'totp', 'visit_event'],
     'the tables without audit are these: numbers, sessions, log-ins, events and what migrate() writes');
 
 -- Closed.

@@ -1,0 +1,152 @@
+#include "personal.h"
+
+#include <sodium.h>
+
+#include "actor.h"
+#include "audit.h"
+#include "error.h"
+#include "faults.h"
+#include "fmgr.h"
+#include "json.h"
+#include "patient.h"
+#include "query.h"
+#include "utils/jsonb.h"
+
+PG_FUNCTION_INFO_V1(clinicq_erase_patient);
+PG_FUNCTION_INFO_V1(clinicq_audit_with_personal);
+
+#define SALT      16
+#define ERASED_AS "erased"
+
+QUERY(patient_erase,
+      "UPDATE clinicq.patient SET name = '" ERASED_AS "', phone = NULL, erased_at = now(),"
+      " removed_at = coalesce(removed_at, now()), updated_at = now(), version = version + 1"
+      " WHERE id = $1",
+      INT8OID);
+QUERY(personal_erase,
+      "DELETE FROM clinicq.audit_personal WHERE entity = 'patient' AND entity_id = $1", TEXTOID);
+
+static bool erasing = false;
+
+bool personal_is_erasing(void) {
+    return erasing;
+}
+
+void personal_commit(StringInfo contents, const char *key, const char *value,
+                     char hash[PERSONAL_HASH_HEX + 1]) {
+    unsigned char salt[SALT], digest[crypto_hash_sha256_BYTES];
+    char salt_hex[2 * SALT + 1];
+    crypto_hash_sha256_state state;
+
+    randombytes_buf(salt, sizeof salt);
+    crypto_hash_sha256_init(&state);
+    crypto_hash_sha256_update(&state, salt, sizeof salt);
+    crypto_hash_sha256_update(&state, (const unsigned char *) value, strlen(value));
+    crypto_hash_sha256_final(&state, digest);
+    sodium_bin2hex(hash, PERSONAL_HASH_HEX + 1, digest, sizeof digest);
+
+    json_key(contents, key);
+    appendStringInfoChar(contents, '{');
+    json_text(contents, "salt", sodium_bin2hex(salt_hex, sizeof salt_hex, salt, sizeof salt));
+    json_text(contents, "value", value);
+    appendStringInfoChar(contents, '}');
+}
+
+/* An object in an object, NULL where it is none. */
+static JsonbContainer *member(JsonbContainer *object, const JsonbValue *key) {
+    JsonbValue value;
+
+    if (object == NULL || !JsonContainerIsObject(object) ||
+        getKeyJsonValueFromContainer(object, key->val.string.val, key->val.string.len, &value) ==
+            NULL ||
+        value.type != jbvBinary)
+        return NULL;
+    return value.val.binary.data;
+}
+
+static void push_restored(JsonbParseState **state, JsonbValue *sides, JsonbContainer *held) {
+    JsonbIterator *iterator = JsonbIteratorInit(sides->val.binary.data);
+    JsonbValue item, value;
+    JsonbIteratorToken token;
+    JsonbContainer *personal = NULL;
+
+    while ((token = JsonbIteratorNext(&iterator, &item, true)) != WJB_DONE) {
+        if (token == WJB_KEY)
+            personal = member(held, &item);
+        if (token == WJB_VALUE && personal != NULL &&
+            getKeyJsonValueFromContainer(personal, "value", 5, &value) != NULL)
+            item = value;
+        pushJsonbValue(state, token,
+                       token == WJB_BEGIN_OBJECT || token == WJB_END_OBJECT ? NULL : &item);
+    }
+}
+
+/* The changes of an event with what is held beside it, as the trigger would have written them. */
+Datum clinicq_audit_with_personal(PG_FUNCTION_ARGS) {
+    Jsonb *changes, *contents;
+    JsonbIterator *iterator;
+    JsonbParseState *state = NULL;
+    JsonbValue item, *result = NULL;
+    JsonbIteratorToken token;
+    JsonbContainer *held = NULL;
+
+    if (PG_ARGISNULL(0))
+        PG_RETURN_NULL();
+    changes = PG_GETARG_JSONB_P(0);
+    if (PG_ARGISNULL(1) || !JB_ROOT_IS_OBJECT(changes))
+        PG_RETURN_JSONB_P(changes);
+    contents = PG_GETARG_JSONB_P(1);
+    iterator = JsonbIteratorInit(&changes->root);
+    while ((token = JsonbIteratorNext(&iterator, &item, true)) != WJB_DONE) {
+        if (token == WJB_KEY)
+            held = member(&contents->root, &item);
+        if (token == WJB_VALUE && held != NULL && item.type == jbvBinary &&
+            JsonContainerIsObject(item.val.binary.data))
+            push_restored(&state, &item, held);
+        else
+            result = pushJsonbValue(
+                &state, token, token == WJB_BEGIN_OBJECT || token == WJB_END_OBJECT ? NULL : &item);
+    }
+    PG_RETURN_JSONB_P(JsonbValueToJsonb(result));
+}
+
+static uint64 erase_from_audit(int64 patient) {
+    Datum args[1] = {CStringGetTextDatum(psprintf(INT64_FORMAT, patient))};
+    uint64 erased = 0;
+
+    erasing = true;
+    PG_TRY();
+    erased = query_write(&personal_erase, args, NULL);
+    PG_FINALLY();
+    erasing = false;
+    PG_END_TRY();
+    return erased;
+}
+
+Datum clinicq_erase_patient(PG_FUNCTION_ARGS) {
+    Faults *faults = faults_new();
+    char *reason;
+    int64 patient;
+    Datum args[1];
+    uint64 erased;
+    StringInfoData detail;
+
+    actor_require(ROLE_ADMIN);
+    ARG_REQUIRE(0, "registration_number");
+    ARG_REQUIRE(1, "reason");
+    reason = faults_check_text(faults, "reason", ARG_CSTRING(1), 3, 500);
+    faults_raise(faults);
+    SPI_connect();
+    patient = patient_lock_for_erasure(ARG_CSTRING(0));
+    args[0] = Int64GetDatum(patient);
+    query_write(&patient_erase, args, NULL);
+    erased = erase_from_audit(patient);
+    initStringInfo(&detail);
+    appendStringInfoChar(&detail, '{');
+    json_text(&detail, "reason", reason);
+    json_int(&detail, "events", (int64) erased);
+    appendStringInfoChar(&detail, '}');
+    audit_event_with("ERASE", "patient", patient, detail.data, "done");
+    SPI_finish();
+    PG_RETURN_INT64((int64) erased);
+}
