@@ -17,7 +17,7 @@ SELECT is_empty($$ SELECT * FROM clinicq.audit_event e WHERE e::text ~ 'Ada|Love
 SELECT is_empty($$ SELECT * FROM tap.mine m, jsonb_each(m.changes) c, jsonb_each(c.value) s
     WHERE c.key IN ('name', 'phone') AND s.value <> 'null' AND NOT s.value->>'erasable' ~ '^[0-9a-f]{64}$' $$, 'but a hash of each');
 SELECT is((SELECT array_agg(k ORDER BY k) FROM tap.mine, jsonb_object_keys(changes) k WHERE action = 'INSERT'),
-    ARRAY['category', 'created_at', 'gender', 'id', 'name', 'phone', 'registration_number', 'updated_at', 'version'], 'all other columns as ever');
+    ARRAY['category', 'created_at', 'gender', 'id', 'name', 'phone', 'registration_number', 'restricted', 'updated_at', 'version'], 'all other columns as ever');
 SELECT is((SELECT changes->'gender' FROM tap.mine ORDER BY id DESC LIMIT 1), '{"old": "FEMALE", "new": "OTHER"}'::jsonb, 'such as these');
 SELECT is((SELECT count(*) FROM clinicq.audit_personal), 4::bigint, 'values stand beside the events that have some, and only those');
 SELECT results_eq($$
