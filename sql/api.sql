@@ -254,10 +254,15 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_unlock_us
 COMMENT ON FUNCTION clinicq_api.unlock_user(text[], jsonb, text) IS
     'Lets a user try to log in again at once after wrong log-ins. Who: admin.';
 
+CREATE FUNCTION clinicq_api.admit_enrolment(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_admit_enrolment';
+COMMENT ON FUNCTION clinicq_api.admit_enrolment(text[], jsonb, text) IS
+    'Counts a try to set up a second factor before the password is looked at; 429 where it has to wait. Who: any valid token.';
+
 CREATE FUNCTION clinicq_api.enrol_totp(path text[], query jsonb, body text) RETURNS clinicq_api.reply
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_enrol_totp';
 COMMENT ON FUNCTION clinicq_api.enrol_totp(text[], jsonb, text) IS
-    'Begins to set up a second factor (RFC 6238); answers its secret and otpauth URI. Errors: QC409 one is in force. Who: any valid token.';
+    'Begins to set up a second factor (RFC 6238), with one''s password; answers its secret and otpauth URI. Errors: 22023 a field, QC409 one is in force. Who: any valid token.';
 
 CREATE FUNCTION clinicq_api.admit_code(path text[], query jsonb, body text) RETURNS clinicq_api.reply
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_admit_code';

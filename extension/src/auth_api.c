@@ -27,6 +27,7 @@ PG_FUNCTION_INFO_V1(clinicq_api_list_sessions);
 PG_FUNCTION_INFO_V1(clinicq_api_end_session);
 PG_FUNCTION_INFO_V1(clinicq_api_admit_password_change);
 PG_FUNCTION_INFO_V1(clinicq_api_change_password);
+PG_FUNCTION_INFO_V1(clinicq_api_admit_enrolment);
 PG_FUNCTION_INFO_V1(clinicq_api_enrol_totp);
 PG_FUNCTION_INFO_V1(clinicq_api_admit_code);
 PG_FUNCTION_INFO_V1(clinicq_api_confirm_totp);
@@ -233,13 +234,34 @@ Datum clinicq_api_change_password(PG_FUNCTION_ARGS) {
     return reply(204, NULL, NULL);
 }
 
+static char *read_password(FunctionCallInfo fcinfo) {
+    Fields *fields = fields_of_body(fcinfo);
+    char *password = read_credential(fields, "password", false);
+
+    faults_raise(fields->faults);
+    return password;
+}
+
+/* The first call of an enrolment, committed before the password is looked at. */
+Datum clinicq_api_admit_enrolment(PG_FUNCTION_ARGS) {
+    read_password(fcinfo);
+    return admission(actor_current()->name);
+}
+
+/* Whoever holds a session that is not theirs must not bind it to a device of their own. */
 Datum clinicq_api_enrol_totp(PG_FUNCTION_ARGS) {
     const Actor *actor = actor_current();
+    Faults *faults = faults_new();
+    char *password = read_password(fcinfo);
     StringInfo json = makeStringInfo();
 
     if (actor->user_id == 0)
         error_not_found("user", actor->name);
     SPI_connect();
+    if (!user_password_is(actor->user_id, password))
+        faults_add(faults, "password", "is wrong");
+    faults_raise(faults);
+    log_in_forget(actor->name);
     totp_enrol(actor->user_id, actor->name, json);
     SPI_finish();
     return reply(201, json, NULL);

@@ -7,7 +7,7 @@ INSERT INTO clinicq.route (method, path, function, class, body, lane, who, summa
     ('GET', '/api/auth/sessions/', 'clinicq_api.list_sessions', 'read', 'none', NULL, '{any}', 'The sessions of this user, with device and last use; for an admin those of ?user= too.', true),
     ('DELETE', '/api/auth/sessions/{id}/', 'clinicq_api.end_session', 'write', 'none', NULL, '{any}', 'End one of one''s own sessions; an admin anyone''s.', true),
     ('POST', '/api/auth/password/', 'clinicq_api.change_password', 'slow', 'fields', NULL, '{any}', 'Change one''s own password (old_password, password); ends all sessions.', true),
-    ('POST', '/api/auth/totp/', 'clinicq_api.enrol_totp', 'write', 'none', NULL, '{any}', 'Begin to set up a second factor; answers its secret and otpauth URI.', true),
+    ('POST', '/api/auth/totp/', 'clinicq_api.enrol_totp', 'slow', 'fields', NULL, '{any}', 'Begin to set up a second factor, with one''s password; answers its secret and otpauth URI.', true),
     ('POST', '/api/auth/totp/confirm/', 'clinicq_api.confirm_totp', 'write', 'fields', NULL, '{any}', 'Put the second factor in force with a first code; answers recovery codes.', true),
     ('POST', '/api/auth/totp/remove/', 'clinicq_api.remove_totp', 'write', 'fields', NULL, '{any}', 'Take the second factor away, with a code of it.', true),
     ('GET', '/api/auth/me/', 'clinicq_api.me', 'read', 'none', NULL, '{any}', 'Who is logged in, with roles.', true),
@@ -59,4 +59,5 @@ ON CONFLICT (method, path) DO NOTHING;
 -- Passwords are looked at only after the try is counted.
 UPDATE clinicq.route SET before = 'clinicq_api.admit_log_in' WHERE function = 'clinicq_api.log_in';
 UPDATE clinicq.route SET before = 'clinicq_api.admit_code' WHERE function IN ('clinicq_api.confirm_totp', 'clinicq_api.remove_totp');
+UPDATE clinicq.route SET before = 'clinicq_api.admit_enrolment' WHERE function = 'clinicq_api.enrol_totp';
 UPDATE clinicq.route SET before = 'clinicq_api.admit_password_change' WHERE function = 'clinicq_api.change_password';

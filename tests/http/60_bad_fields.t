@@ -60,6 +60,7 @@ my @routes = (
     [POST => "/api/users/$user->{id}/password/", 'admin', {}, [[password => 'password', 1]]],
     [POST => '/api/auth/refresh/', undef, {}, [[refresh => 'credential', 1]]],
     [POST => '/api/auth/password/', 'doctor', { old_password => sub { 'x' }, password => sub { 'seven brass kettles 31' } }, [[old_password => 'credential', 1], [password => 'password', 1]]],
+    [POST => '/api/auth/totp/', 'doctor', {}, [[password => 'credential', 1]]],
     [POST => '/api/auth/totp/confirm/', 'doctor', {}, [[code => 'credential', 1]]],
     [POST => '/api/auth/totp/remove/', 'doctor', {}, [[code => 'credential', 1]]],
     [POST => '/api/auth/login/', undef, { username => sub { 'doctor' }, password => sub { 'x' } }, [[username => 'credential', 1], [password => 'credential', 1]]],

@@ -42,7 +42,8 @@ answers(ask(POST => '/api/auth/refresh/', json => { refresh => $session->{refres
 my $cookie = ask(POST => '/api/auth/login/', json => { username => $name, password => $password, cookie => JSON::PP::true })->{headers}{'set-cookie'} =~ /=([0-9a-f]{64});/ ? secret($1) : '';
 answers(ask(GET => '/api/auth/me/', headers => { Cookie => "clinicq=$cookie" }), 200, 'a session in a cookie');
 ask(GET => '/api/auth/me/', headers => { Cookie => 'clinicq=' . secret('c0de' x 16) });
-my $factor = ask(POST => '/api/auth/totp/', headers => { Cookie => "clinicq=$cookie", Origin => $shim->{url}, 'X-ClinicQ-Request' => 1 })->{json} // {};
+my $factor = ask(POST => '/api/auth/totp/', headers => { Cookie => "clinicq=$cookie", Origin => $shim->{url}, 'X-ClinicQ-Request' => 1 }, json => { password => $password })->{json} // {};
+ok(length($factor->{secret} // ''), 'a second factor is begun');
 secret($_) for grep { defined && !ref && length > 15 } values %$factor;
 my $user = ask(POST => '/api/auth/login/', json => { username => $name, password => $password })->{json}{token};
 secret($user);

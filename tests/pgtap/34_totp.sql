@@ -22,10 +22,19 @@ CREATE FUNCTION tap.send(route text, token text, code text) RETURNS jsonb LANGUA
     SELECT tap.http(route, token, NULL, jsonb_build_object('code', code)::text, client => '10.0.0.1')
 $$;
 
+CREATE FUNCTION tap.enrol(token text, password text DEFAULT 'one tall giraffe 77') RETURNS jsonb LANGUAGE sql AS $$
+    SELECT tap.http('POST /api/auth/totp/', token, NULL, jsonb_build_object('password', password)::text, client => '10.0.0.1')
+$$;
+
 SELECT tap.act('admin', $$ SELECT clinicq.create_user('ada', '{doctor}', 'one tall giraffe 77') $$);
 SELECT tap.log_in() #>> '{body,token}' AS token \gset
 SELECT is(tap.send('POST /api/auth/totp/confirm/', :'token', '123456')->>'sqlstate', 'QC409', 'nothing to confirm before enrolling');
-SELECT tap.http('POST /api/auth/totp/', :'token') AS enrolled \gset
+SELECT is(tap.http('POST /api/auth/totp/', :'token', NULL, '{}')->>'message', 'password: is required', 'enrolling needs the password');
+SELECT is(tap.enrol(:'token', 'one tall giraffe 78')->>'message', 'password: is wrong', 'the right one');
+SELECT is((SELECT count(*) FROM clinicq.totp), 0::bigint, 'else nothing is set up');
+SELECT format('SELECT is(tap.http(''BEFORE POST /api/auth/totp/'', %L, NULL, ''{"password": "x"}'', client => ''10.0.0.1'')->>''status'', %L, ''try %s of it'')', :'token', CASE WHEN n > 5 THEN 429 ELSE 204 END, n) FROM generate_series(1, 6) n \gexec
+TRUNCATE clinicq.log_in_attempt;
+SELECT tap.enrol(:'token') AS enrolled \gset
 SELECT is(:'enrolled'::jsonb->>'status', '201', 'enrolling');
 SELECT matches(:'enrolled'::jsonb #>> '{body,otpauth_uri}', '^otpauth://totp/Clinic:ada\?secret=[A-Z2-7]{32}&issuer=Clinic$', 'answers the URI for a QR code');
 SELECT is(tap.log_in()->>'status', '200', 'until it is confirmed a log-in needs no code');
@@ -33,7 +42,7 @@ SELECT is(tap.send('POST /api/auth/totp/confirm/', :'token', c)->>'message', 'co
 SELECT tap.now_code() AS code \gset
 SELECT tap.send('POST /api/auth/totp/confirm/', :'token', :'code') AS confirmed \gset
 SELECT is(jsonb_array_length(:'confirmed'::jsonb #> '{body,recovery_codes}'), 10, 'a right one puts it in force and gives recovery codes');
-SELECT is(tap.http('POST /api/auth/totp/', :'token')->>'sqlstate', 'QC409', 'enrolling again needs it removed first');
+SELECT is(tap.enrol(:'token')->>'sqlstate', 'QC409', 'enrolling again needs it removed first');
 
 SELECT is(tap.log_in() -> 'body' ? 'code', true, 'a log-in without a code asks for it');
 SELECT is(tap.log_in(jsonb_build_object('code', :'code')::text)->>'status', '400', 'the code that confirmed is not taken again');
@@ -62,7 +71,7 @@ SELECT is(tap.state('admin', $$ SELECT clinicq.set_setting('totp_roles', 'admin,
 SELECT tap.log_in() #>> '{body,token}' AS token \gset
 SELECT is(tap.http('GET /api/patients/', :'token')->>'message', 'a second factor has to be set up first', 'who has none can do nothing else');
 SELECT is(tap.http('GET /api/auth/me/', :'token')->>'status', '200', 'but ask who one is');
-SELECT is(tap.http('POST /api/auth/totp/', :'token')->>'status', '201', 'and enrol');
+SELECT is(tap.enrol(:'token')->>'status', '201', 'and enrol');
 SELECT tap.now_code() AS code \gset
 SELECT is(tap.send('POST /api/auth/totp/confirm/', :'token', :'code')->>'status', '200', 'and confirm');
 SELECT is(tap.http('GET /api/patients/', :'token')->>'status', '200', 'after which all is as usual');
