@@ -25,6 +25,17 @@ QUERY(patient_erase,
       INT8OID);
 QUERY(personal_erase,
       "DELETE FROM clinicq.audit_personal WHERE entity = 'patient' AND entity_id = $1", TEXTOID);
+/* Terms of searches that are part of a name or number that the patient had, or hold one. */
+QUERY(
+    terms_erase,
+    "DELETE FROM clinicq.audit_personal t USING (SELECT DISTINCT lower(side.value ->> 'value') AS text"
+    "  FROM clinicq.audit_personal p, jsonb_each(p.contents) c, jsonb_each(c.value) side"
+    "  WHERE p.entity = 'patient' AND p.entity_id = $1) held"
+    " WHERE t.entity = 'patient' AND t.entity_id IS NULL AND length(held.text) >= 3"
+    " AND length(t.contents -> 'term' ->> 'value') >= 3"
+    " AND (strpos(held.text, lower(t.contents -> 'term' ->> 'value')) > 0"
+    "  OR strpos(lower(t.contents -> 'term' ->> 'value'), held.text) > 0)",
+    TEXTOID);
 
 static bool erasing = false;
 
@@ -86,7 +97,7 @@ Datum clinicq_audit_with_personal(PG_FUNCTION_ARGS) {
     Jsonb *changes, *contents;
     JsonbIterator *iterator;
     JsonbParseState *state = NULL;
-    JsonbValue item, *result = NULL;
+    JsonbValue item, value, *result = NULL;
     JsonbIteratorToken token;
     JsonbContainer *held = NULL;
 
@@ -101,8 +112,12 @@ Datum clinicq_audit_with_personal(PG_FUNCTION_ARGS) {
         if (token == WJB_KEY)
             held = member(&contents->root, &item);
         if (token == WJB_VALUE && held != NULL && item.type == jbvBinary &&
-            JsonContainerIsObject(item.val.binary.data))
+            JsonContainerIsObject(item.val.binary.data) &&
+            getKeyJsonValueFromContainer(held, "value", 5, &value) == NULL)
             push_restored(&state, &item, held);
+        else if (token == WJB_VALUE && held != NULL && item.type == jbvBinary &&
+                 getKeyJsonValueFromContainer(held, "value", 5, &value) != NULL)
+            pushJsonbValue(&state, token, &value);
         else
             result = pushJsonbValue(
                 &state, token, token == WJB_BEGIN_OBJECT || token == WJB_END_OBJECT ? NULL : &item);
@@ -116,6 +131,7 @@ static uint64 erase_from_audit(int64 patient) {
 
     erasing = true;
     PG_TRY();
+    query_write(&terms_erase, args, NULL);
     erased = query_write(&personal_erase, args, NULL);
     PG_FINALLY();
     erasing = false;

@@ -30,14 +30,24 @@ QUERY(tally_count,
 /* The same shape as the view clinicq_audit.event gives to what is still counted. */
 #define UTC_TEXT(column) \
     "to_char(" column " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"+00:00\"')"
-#define CLOSE(which)                                                                               \
-    "WITH over AS (DELETE FROM clinicq.audit_tally WHERE key IN (" which ") RETURNING *)"          \
-    " INSERT INTO clinicq.audit_event (at, transaction_id, actor_id, actor_name, roles, door"      \
-    ", client, request_id, action, entity, entity_id, changes, outcome)"                           \
-    " SELECT clock_timestamp(), pg_current_xact_id(), actor_id, actor_name, roles, door,"          \
-    " client, request_id, action, entity, entity_id, coalesce(detail, '{}')"                       \
-    " || jsonb_build_object('count', count, 'first', " UTC_TEXT("first_at") ", 'last', " UTC_TEXT( \
-        "last_at") "), outcome FROM over"
+/* The term of a search may be a name: it stands beside the event, as in personal.h. */
+#define CLOSE(which)                                                                                                \
+    "WITH over AS (DELETE FROM clinicq.audit_tally WHERE key IN (" which ") RETURNING *),"                          \
+    " event AS (SELECT pg_current_xact_id() AS transaction_id,"                                                     \
+    "  nextval('clinicq.audit_event_id_seq') AS id, uuid_send(gen_random_uuid()) AS salt, o.*"                      \
+    "  FROM over o),"                                                                                               \
+    " written AS (INSERT INTO clinicq.audit_event (id, at, transaction_id, actor_id, actor_name,"                   \
+    "  roles, door, client, request_id, action, entity, entity_id, changes, outcome)"                               \
+    "  OVERRIDING SYSTEM VALUE SELECT id, clock_timestamp(), transaction_id, actor_id, actor_name"                  \
+    ", roles, door, client, request_id, action, entity, entity_id, coalesce(detail, '{}')"                          \
+    "  || CASE WHEN detail ? 'term' THEN jsonb_build_object('term', jsonb_build_object('erasable'"                  \
+    ", encode(sha256(salt || convert_to(detail ->> 'term', 'UTF8')), 'hex'))) ELSE '{}' END"                        \
+    "  || jsonb_build_object('count', count, 'first', " UTC_TEXT("first_at") ", 'last', " UTC_TEXT(                 \
+        "last_at") "), outcome FROM event),"                                                                        \
+                   " beside AS (INSERT INTO clinicq.audit_personal (event_id, entity, entity_id, contents)"         \
+                   "  SELECT id, entity, entity_id, jsonb_build_object('term', jsonb_build_object("                 \
+                   "   'salt', encode(salt, 'hex'), 'value', detail ->> 'term')) FROM event WHERE detail ? 'term')" \
+                   " SELECT FROM event"
 
 QUERY(tally_close_one, CLOSE("SELECT key FROM clinicq.audit_tally WHERE key = $1 AND until <= $2"),
       BYTEAOID, TIMESTAMPTZOID);

@@ -9,7 +9,7 @@ COMMENT ON TABLE clinicq.audit_personal IS 'Personal values of audit events, whi
 COMMENT ON COLUMN clinicq.audit_personal.event_id IS 'The event.';
 COMMENT ON COLUMN clinicq.audit_personal.entity IS 'As in the event.';
 COMMENT ON COLUMN clinicq.audit_personal.entity_id IS 'As in the event.';
-COMMENT ON COLUMN clinicq.audit_personal.contents IS '{"column": {"old": {"salt": 32 hex digits, "value": text}, "new": ...}}, as in the event''s changes.';
+COMMENT ON COLUMN clinicq.audit_personal.contents IS '{"column": {"old": {"salt": 32 hex digits, "value": text}, "new": ...}}, as in the event''s changes; of a search {"term": {"salt": ..., "value": ...}}.';
 CREATE INDEX audit_personal_of ON clinicq.audit_personal (entity, entity_id);
 COMMENT ON INDEX clinicq.audit_personal_of IS 'All that is held of one patient, for erasing it.';
 

@@ -84,6 +84,19 @@ SELECT tap.act('admin', $$ SELECT clinicq.erase_patient('01-00-002', 'a mistake'
 ROLLBACK;
 SELECT is((SELECT count(*) FROM clinicq.audit_personal WHERE entity_id = '2'), 1::bigint, 'what is rolled back is not erased');
 
+-- Terms of searches.
+SELECT tap.act('assistant', format('SELECT FROM clinicq.find_patients(%L)', term)) FROM unnest(ARRAY['byron', 'Ada', 'Ada Byron senior', 'ad', 'Gauss', '0300 12']) AS term \g /dev/null
+UPDATE clinicq.audit_tally SET until = now() - interval '1 minute';
+SELECT isnt(tap.act('auditor', 'SELECT clinicq.close_tallies()'), '0', 'searches become events');
+CREATE VIEW tap.search AS SELECT changes->'term' AS term FROM clinicq_audit.event WHERE action = 'SEARCH' AND id IS NOT NULL;
+SELECT set_eq('SELECT term FROM tap.search', $$ VALUES ('"byron"'::jsonb), ('"Ada"'), ('"Ada Byron senior"'), ('"ad"'), ('"Gauss"'), ('"0300 12"') $$, 'auditors see the terms');
+SELECT is_empty($$ SELECT * FROM clinicq.audit_event WHERE action = 'SEARCH' AND NOT changes->'term'->>'erasable' ~ '^[0-9a-f]{64}$' $$, 'events hold hashes of them');
+SELECT set_eq($$ SELECT e.changes->'term'->>'erasable' FROM clinicq.audit_event e WHERE action = 'SEARCH' $$,
+    $$ SELECT encode(sha256(decode(contents->'term'->>'salt', 'hex') || convert_to(contents->'term'->>'value', 'UTF8')), 'hex') FROM clinicq.audit_personal WHERE contents ? 'term' $$, 'of salt and term');
+SELECT is((SELECT count(*) FROM clinicq.audit_event WHERE action = 'SEARCH' AND changes ? 'count' AND changes ? 'first' AND changes ? 'matched'), 6::bigint, 'and the counts');
+SELECT is(tap.act('admin', $$ SELECT clinicq.erase_patient('01-00-002', 'asked to') $$), '2', 'the other patient is erased');
+SELECT set_eq($$ SELECT term FROM tap.search WHERE NOT term ? 'erasable' $$, $$ VALUES ('"ad"'::jsonb), ('"Gauss"') $$, 'and with it the terms that tell of it');
+
 -- Nobody takes anything away in another way.
 SELECT is(tap.act('dba', s), '42501: the audit log cannot be changed', s) FROM unnest(ARRAY['DELETE FROM clinicq.audit_personal',
     'UPDATE clinicq.audit_personal SET contents = ''{}''', 'TRUNCATE clinicq.audit_personal', 'DELETE FROM clinicq.audit_personal WHERE false']) AS s;
