@@ -47,12 +47,28 @@ static bool is_true(PGconn *pg, const char *sql, bool *known) {
     return yes;
 }
 
+/* By a socket, to this machine, or by TLS that knows whom it talks to. */
+static bool is_private(PGconn *pg) {
+    const char *host = PQhostaddr(pg)[0] != '\0' ? PQhostaddr(pg) : PQhost(pg);
+    PQconninfoOption *options = PQconninfo(pg);
+    bool yes = host[0] == '/' || host[0] == '@' || strcmp(host, "localhost") == 0 ||
+               strcmp(host, "127.0.0.1") == 0 || strcmp(host, "::1") == 0;
+
+    for (const PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++)
+        if (strcmp(o->keyword, "sslmode") == 0 && o->val != NULL)
+            yes = yes || strcmp(o->val, "verify-full") == 0;
+    PQconninfoFree(options);
+    return yes;
+}
+
 static void check_database(struct checks *all, const struct config *c) {
     const char *const names[] = {"dbname", "connect_timeout", "fallback_application_name", NULL};
     const char *const values[] = {c->dsn, "5", "clinicq-shim check", NULL};
     PGconn *pg = PQconnectdbParams(names, values, 1);
     bool known, yes;
 
+    require(all, "database connection is private", is_private(pg),
+            "use a socket, or put sslmode=verify-full and sslrootcert into CLINICQ_SHIM_DSN");
     require(all, "database answers", PQstatus(pg) == CONNECTION_OK,
             "start the database, or set CLINICQ_SHIM_DSN to where it is");
     if (PQstatus(pg) != CONNECTION_OK) {

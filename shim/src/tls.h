@@ -5,7 +5,12 @@
 #include <gnutls/abstract.h>
 #include <stdbool.h>
 
-#define TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:%SERVER_PRECEDENCE"
+/* Forward secrecy and authenticated encryption only, as BCP 195 has it. */
+#define TLS_PRIORITIES                                          \
+    "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:"               \
+    "-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:"                          \
+    "-CIPHER-ALL:+AES-256-GCM:+CHACHA20-POLY1305:+AES-128-GCM:" \
+    "-MAC-ALL:+AEAD:%SERVER_PRECEDENCE"
 
 /* Reads both files; NULL, or why they cannot be used, and then what was read before stays. */
 const char *tls_load(const char *certificate, const char *key);

@@ -37,6 +37,9 @@ is($reply->{headers}{'strict-transport-security'}, 'max-age=31536000', '... with
 is(curl('-k', $_, "$https/api/health/")->{status}, 200, "... $_") for '--tlsv1.2', '--tlsv1.3';
 is(curl('-k', '--tls-max', '1.2', "$https/api/health/")->{status}, 200, '... TLS 1.2 at the most');
 is(curl('-k', '--tlsv1.0', '--tls-max', $_, '--ciphers', 'DEFAULT@SECLEVEL=0', "$https/api/health/")->{status}, 0, "not TLS $_") for '1.0', '1.1';
+is(curl('-k', '--tls-max', '1.2', '--ciphers', "$_\@SECLEVEL=0", "$https/api/health/")->{status}, 0, "not $_") for qw(AES128-SHA AES128-GCM-SHA256 ECDHE-ECDSA-AES128-SHA ECDHE-ECDSA-AES128-SHA256 ECDHE-ECDSA-AES128-CCM DHE-RSA-AES128-GCM-SHA256 NULL aNULL);
+is(curl('-k', '--tls-max', '1.2', '--ciphers', $_, "$https/api/health/")->{status}, 200, "but $_") for qw(ECDHE-ECDSA-AES256-GCM-SHA384 ECDHE-ECDSA-AES128-GCM-SHA256 ECDHE-ECDSA-CHACHA20-POLY1305);
+is(curl('-k', '--tlsv1.3', '--tls13-ciphers', $_, "$https/api/health/")->{status}, 200, "... $_") for qw(TLS_AES_256_GCM_SHA384 TLS_CHACHA20_POLY1305_SHA256 TLS_AES_128_GCM_SHA256);
 is(curl("http://127.0.0.1:$port/api/health/")->{status}, 0, 'nor without TLS');
 new_patient() for 1 .. 2;
 like(curl('-k', '-H', 'Authorization: Token ' . token('doctor'), "$https/api/patients/?page_size=1")->{json}{next}, qr{^https://127\.0\.0\.1:$port/}, 'links are https');

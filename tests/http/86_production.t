@@ -25,6 +25,7 @@ sub as ($role) { return $ENV{CLINICQ_SHIM_DSN} =~ s{//\w+:}{//$role:}r }
 my @cases = (
     ['requests come over TLS', CLINICQ_TLS_PROXY => undef], ['database login is no superuser', CLINICQ_SHIM_DSN => $ENV{CLINICQ_SUPERUSER_DSN}],
     ['database login is no superuser', CLINICQ_SHIM_DSN => as('clinicq_test_maker')], ['database login owns nothing', CLINICQ_SHIM_DSN => $ENV{CLINICQ_DSN}], ['database login owns nothing', CLINICQ_SHIM_DSN => as('clinicq_test_member')],
+    ['database connection is private', CLINICQ_SHIM_DSN => 'postgresql://clinicq_shim@127.0.0.2:1/clinicq?sslmode=require'],
     ['database answers', CLINICQ_SHIM_DSN => 'postgresql://clinicq_shim@127.0.0.1:1/clinicq'], ['database is migrated', CLINICQ_SHIM_DSN => $ENV{CLINICQ_SHIM_DSN} =~ s{/clinicq(?=\?|\z)}{/postgres}r],
 );
 for my $case (@cases) {
@@ -40,6 +41,8 @@ for my $case (@cases) {
     is(join("\n", grep { !/^clinicq-shim: CLINICQ_ENV=production: not so: [^;]+; \w.+\w/ } split /\n/, $error), '', '... as whatever else is refused');
     ok(index($error . $text, $password) < 0, '... without the password');
 }
+is((check(CLINICQ_SHIM_DSN => "postgresql://clinicq_shim\@127.0.0.2:1/clinicq?$_->[0]"))[1]{'database connection is private'}[0], $_->[1], "over a network with $_->[0]: $_->[1]")
+    for ['sslmode=verify-full', 'ok'], ['sslmode=verify-ca', 'FAILED'], ['sslmode=disable', 'FAILED'], ['hostaddr=127.0.0.1', 'ok'], ['hostaddr=127.0.0.3', 'FAILED'];
 for my $case (['host names are set', CLINICQ_ALLOWED_HOSTS => undef], ['rate limits are on', CLINICQ_USER_BURST => 0], ['origins use TLS', CLINICQ_CORS_ORIGINS => 'http://app.example'], ['proxy names the clients', CLINICQ_TRUSTED_PROXIES => undef]) {
     my ($name, %odd) = @$case;
     ($code, $states) = check(%odd);
