@@ -185,6 +185,7 @@ static void write_event(const char *action, const char *entity, const char *enti
     Datum args[13];
     char nulls[] = "             ";
 
+    GetTopTransactionId(); /* before the event's id is drawn, as sealing needs it */
     args[0] = TimestampTzGetDatum(GetCurrentTimestamp());
     args[1] = Int64GetDatum(actor->user_id);
     args[2] = CStringGetTextDatum(actor->name);

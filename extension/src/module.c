@@ -11,6 +11,8 @@
 #include "fmgr.h"
 #include "gather.h"
 #include "look.h"
+#include "seal.h"
+#include "sealing.h"
 
 PG_MODULE_MAGIC;
 
@@ -25,4 +27,6 @@ void _PG_init(void) {
     cache_init();
     gather_init();
     look_init();
+    sealing_init();
+    seal_key_init();
 }

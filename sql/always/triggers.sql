@@ -28,7 +28,7 @@ BEGIN
 
     -- A statement that names a partition fires none of its parent's triggers for statements.
     FOR leaf IN
-        SELECT 'clinicq.audit_event'::regclass
+        SELECT unnest(ARRAY['clinicq.audit_event', 'clinicq.audit_leaf', 'clinicq.audit_node', 'clinicq.audit_seal']::regclass[])
         UNION ALL SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'clinicq.audit_event'::regclass
     LOOP
         EXECUTE format('CREATE OR REPLACE TRIGGER clinicq_audit_keep BEFORE UPDATE OR DELETE OR TRUNCATE ON %s '

@@ -19,3 +19,9 @@ CREATE SCHEMA own;
 CREATE FUNCTION own.echo(path text[], query jsonb, body text) RETURNS text LANGUAGE sql AS $$ SELECT body $$;
 INSERT INTO clinicq.route (method, path, function, class, who, summary) VALUES ('GET', '/api/own/', 'own.echo', 'read', '{any}', 'Own.');
 INSERT INTO clinicq.problem (sqlstate, status, type, title, reveal) VALUES ('OW001', 409, 'own', 'Own', true);
+-- Enough events for a stored node of the tree.
+UPDATE clinicq.patient SET gender = 'OTHER';
+UPDATE clinicq.patient SET gender = 'FEMALE';
+UPDATE clinicq.patient SET gender = 'OTHER';
+UPDATE clinicq.patient SET gender = 'FEMALE';
+SELECT clinicq_audit.seal_now();

@@ -1,0 +1,127 @@
+#include "event_line.h"
+
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "json.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/inet.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+#include "utils/typcache.h"
+#include "utils/xid8.h"
+
+PG_FUNCTION_INFO_V1(clinicq_event_line);
+
+static void line_text(StringInfo line, const char *key, Datum value, bool isnull) {
+    json_text(line, key, isnull ? NULL : TextDatumGetCString(value));
+}
+
+static void line_literal(StringInfo line, const char *key, const char *literal) {
+    json_key(line, key);
+    appendStringInfoString(line, literal);
+}
+
+/* A row of before the table was guarded may hold any time; each has one text. */
+void line_instant(StringInfo line, const char *key, TimestampTz at) {
+    struct pg_tm tm;
+    fsec_t fraction;
+
+    json_key(line, key);
+    if (TIMESTAMP_NOT_FINITE(at) || timestamp2tm(at, NULL, &tm, &fraction, NULL, NULL) != 0)
+        appendStringInfo(line, "\"microseconds " INT64_FORMAT "\"", at);
+    else
+        appendStringInfo(line, "\"%04d-%02d-%02dT%02d:%02d:%02d.%06dZ\"", tm.tm_year, tm.tm_mon,
+                         tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int) fraction);
+}
+
+static void line_roles(StringInfo line, Datum array) {
+    Datum *items;
+    bool *nulls;
+    int count;
+
+    deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &items, &nulls,
+                      &count);
+    json_key(line, "roles");
+    appendStringInfoChar(line, '[');
+    for (int i = 0; i < count; i++) {
+        json_comma(line);
+        if (nulls[i])
+            appendStringInfoString(line, "null");
+        else
+            escape_json(line, TextDatumGetCString(items[i]));
+    }
+    appendStringInfoChar(line, ']');
+}
+
+void event_line(StringInfo line, const Datum *values, const bool *nulls) {
+    appendStringInfoChar(line, '{');
+    json_int(line, "id", DatumGetInt64(values[0]));
+    line_instant(line, "at", DatumGetTimestampTz(values[1]));
+    json_key(line, "transaction_id");
+    appendStringInfo(line, UINT64_FORMAT,
+                     U64FromFullTransactionId(DatumGetFullTransactionId(values[2])));
+    if (nulls[3])
+        line_literal(line, "actor_id", "null");
+    else
+        json_int(line, "actor_id", DatumGetInt64(values[3]));
+    line_text(line, "actor_name", values[4], nulls[4]);
+    line_roles(line, values[5]);
+    line_text(line, "door", values[6], nulls[6]);
+    json_text(line, "client",
+              nulls[7] ? NULL : DatumGetCString(DirectFunctionCall1(inet_out, values[7])));
+    line_text(line, "request_id", values[8], nulls[8]);
+    line_text(line, "action", values[9], nulls[9]);
+    line_text(line, "entity", values[10], nulls[10]);
+    line_text(line, "entity_id", values[11], nulls[11]);
+    if (nulls[12])
+        line_literal(line, "changes", "null");
+    else {
+        Jsonb *changes = DatumGetJsonbP(values[12]);
+
+        json_key(line, "changes");
+        JsonbToCString(line, &changes->root, VARSIZE(changes));
+    }
+    line_text(line, "outcome", values[13], nulls[13]);
+    appendStringInfoChar(line, '}');
+}
+
+static bool is_event(TupleDesc shape) {
+    static const Oid types[EVENT_COLUMN_COUNT] = {
+        INT8OID, TIMESTAMPTZOID, XID8OID, INT8OID, TEXTOID, TEXTARRAYOID, TEXTOID,
+        INETOID, TEXTOID,        TEXTOID, TEXTOID, TEXTOID, JSONBOID,     TEXTOID};
+
+    if (shape->natts != EVENT_COLUMN_COUNT)
+        return false;
+    for (int i = 0; i < EVENT_COLUMN_COUNT; i++)
+        if (TupleDescAttr(shape, i)->atttypid != types[i])
+            return false;
+    return true;
+}
+
+/* A record of the columns of clinicq.audit_event, in the order of EVENT_COLUMNS. */
+Datum clinicq_event_line(PG_FUNCTION_ARGS) {
+    HeapTupleHeader row;
+    HeapTupleData tuple = {0};
+    TupleDesc shape;
+    Datum values[EVENT_COLUMN_COUNT];
+    bool nulls[EVENT_COLUMN_COUNT];
+    StringInfoData line;
+
+    row = PG_GETARG_HEAPTUPLEHEADER(0);
+    shape = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(row), HeapTupleHeaderGetTypMod(row));
+    if (!is_event(shape))
+        ereport(ERROR, errcode(ERRCODE_DATATYPE_MISMATCH),
+                errmsg("event_line() takes a record of the columns of clinicq.audit_event"));
+    tuple.t_len = HeapTupleHeaderGetDatumLength(row);
+    tuple.t_data = row;
+    heap_deform_tuple(&tuple, shape, values, nulls);
+    ReleaseTupleDesc(shape);
+    initStringInfo(&line);
+    event_line(&line, values, nulls);
+    PG_RETURN_TEXT_P(cstring_to_text_with_len(line.data, line.len));
+}

@@ -1,0 +1,23 @@
+/*
+ * event_line.h: an event as the one line of JSON that is hashed and exported; AUDIT-FORMAT.md.
+ */
+#ifndef CQ_EVENT_LINE_H
+#define CQ_EVENT_LINE_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "lib/stringinfo.h"
+
+#define EVENT_COLUMN_COUNT 14
+#define EVENT_COLUMNS                                                                    \
+    "e.id, e.at, e.transaction_id, e.actor_id, e.actor_name, e.roles, e.door, e.client," \
+    " e.request_id, e.action, e.entity, e.entity_id, e.changes, e.outcome"
+
+/* Appends the line of an event, given by its EVENT_COLUMNS. */
+extern void event_line(StringInfo line, const Datum *values, const bool *nulls);
+
+/* "at": in UTC, with six digits of a second, whatever the time. */
+extern void line_instant(StringInfo line, const char *key, TimestampTz at);
+
+#endif

@@ -1,0 +1,86 @@
+CREATE FUNCTION clinicq_audit.event_line(event record) RETURNS text
+LANGUAGE C STABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'clinicq_event_line';
+COMMENT ON FUNCTION clinicq_audit.event_line(record) IS
+    'A record of all columns of clinicq.audit_event as the line of JSON that is hashed. Errors: 42804 a record of something else. Who: the owner.';
+
+CREATE FUNCTION clinicq_audit.seal_line(number bigint) RETURNS text
+LANGUAGE C STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'clinicq_seal_line';
+COMMENT ON FUNCTION clinicq_audit.seal_line(bigint) IS
+    'A seal as the line of JSON that is exported; NULL where there is none. Who: the owner.';
+
+CREATE FUNCTION clinicq_audit.seal_now(OUT size bigint, OUT root text)
+LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'clinicq_seal_now';
+COMMENT ON FUNCTION clinicq_audit.seal_now() IS
+    'Seals every event that is committed and not sealed yet; returns size and root of the tree. The keeper does the same by itself. '
+    'Errors: 25001 in a transaction of REPEATABLE READ or SERIALIZABLE; XX001 the tree is not what the last seal says; 55000 before migrate(). Who: admin, auditor.';
+
+CREATE FUNCTION clinicq_audit.peaks_line(size bigint) RETURNS text
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'clinicq_peaks_line';
+COMMENT ON FUNCTION clinicq_audit.peaks_line(bigint) IS
+    'The complete subtrees of the tree of this size, as the first line of an export that begins there. Errors: XX001 some are missing. Who: the owner.';
+
+CREATE FUNCTION clinicq_audit.verify(since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL, trusted_seal text DEFAULT NULL,
+    OUT problem text, OUT seal bigint, OUT "position" bigint, OUT event_at timestamptz, OUT event_id bigint, OUT detail text)
+RETURNS SETOF record
+LANGUAGE C STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'clinicq_verify';
+COMMENT ON FUNCTION clinicq_audit.verify(timestamptz, timestamptz, text) IS
+    'A row for each way in which the audit log is not what its seals say, and none where all holds. '
+    'since, until: only events of that time are compared with their leaves, NULL for all; the tree and the seals are checked as a whole. '
+    'trusted_seal: a seal that was kept elsewhere (its line of JSON), which a restored old backup does not have. '
+    'Events that are not sealed yet are not looked at. Errors: 22023 trusted_seal is no seal, 22P02 nor JSON; 55000 before migrate(). Who: admin, auditor.';
+
+CREATE FUNCTION clinicq_audit.proof(event bigint) RETURNS json
+LANGUAGE C STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'clinicq_proof';
+COMMENT ON FUNCTION clinicq_audit.proof(bigint) IS
+    'Proof that an event is in the tree of the last seal: its position, the path of hashes (RFC 9162, section 2.1.3), the event as it was hashed and the seal. '
+    'Errors: P0002 no such event is sealed; XX001 parts of the tree are missing; 55000 before migrate(). Who: admin, auditor.';
+
+CREATE FUNCTION clinicq_audit.consistency(old_size bigint, new_size bigint) RETURNS text[]
+LANGUAGE C STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'clinicq_consistency';
+COMMENT ON FUNCTION clinicq_audit.consistency(bigint, bigint) IS
+    'Proof that the tree of new_size events grew from that of old_size (RFC 9162, section 2.1.4), as hashes. '
+    'Errors: 22023 no such sizes; XX001 parts of the tree are missing; 55000 before migrate(). Who: admin, auditor.';
+
+-- Both stream where they stand in the select list: COPY (SELECT clinicq_audit.export_events()) TO ...
+CREATE FUNCTION clinicq_audit.export_events(since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL) RETURNS SETOF text
+LANGUAGE sql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $function$
+    SELECT clinicq.require_role('admin', 'auditor');
+    WITH span AS MATERIALIZED (
+        SELECT CASE WHEN since IS NULL THEN 0 ELSE (
+                SELECT max(previous_size) FROM clinicq.audit_seal
+                WHERE previous_size <= (SELECT min(position) FROM clinicq.audit_leaf WHERE event_at >= since)) END AS first,
+            CASE WHEN until IS NULL THEN (SELECT max(size) FROM clinicq.audit_seal) ELSE (
+                SELECT min(size) FROM clinicq.audit_seal
+                WHERE size > (SELECT max(position) FROM clinicq.audit_leaf WHERE event_at < until)) END AS after
+    )
+    SELECT clinicq_audit.peaks_line(first) FROM span WHERE first > 0 AND first < after
+    UNION ALL
+    SELECT * FROM (
+        SELECT '{"position":' || l.position || ',"event":' || coalesce(clinicq_audit.event_line(x.event), 'null') || '}'
+        FROM clinicq.audit_leaf l LEFT JOIN LATERAL (
+            SELECT ROW(e.id, e.at, e.transaction_id, e.actor_id, e.actor_name, e.roles, e.door, e.client, e.request_id,
+                e.action, e.entity, e.entity_id, e.changes, e.outcome) AS event
+            FROM clinicq.audit_event e WHERE e.at = l.event_at AND e.id = l.event_id LIMIT 1) x ON true
+        WHERE l.position >= (SELECT first FROM span) AND l.position < (SELECT after FROM span)
+        ORDER BY l.position) AS line
+$function$;
+COMMENT ON FUNCTION clinicq_audit.export_events(timestamptz, timestamptz) IS
+    'The sealed events, one line of JSON each, in the order of the tree and in the bytes that were hashed; clinicq-audit verify reads them. '
+    'since, until: by the time of the events, widened to whole seals; NULL for all. Errors: 42501; 55000 before migrate(). Who: admin, auditor.';
+
+CREATE FUNCTION clinicq_audit.export_seals() RETURNS SETOF text
+LANGUAGE sql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $function$
+    SELECT clinicq.require_role('admin', 'auditor');
+    SELECT clinicq_audit.seal_line(s.id) FROM clinicq.audit_seal s ORDER BY s.id
+$function$;
+COMMENT ON FUNCTION clinicq_audit.export_seals() IS
+    'The seals, one line of JSON each, as they stand in the server''s log. Errors: 42501; 55000 before migrate(). Who: admin, auditor.';
