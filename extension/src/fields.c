@@ -7,8 +7,11 @@
 #include "error.h"
 #include "query.h"
 #include "utils/array.h"
+#include "utils/date.h"
+#include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
+#include "utils/timestamp.h"
 
 static Fields *fields_new(Jsonb *object) {
     Fields *fields = palloc(sizeof *fields);
@@ -190,6 +193,98 @@ bool query_id(Fields *query, const char *name, Datum *id) {
     if (!parse_int64(value, &number))
         faults_add(query->faults, name, "must be a whole number");
     *id = Int64GetDatum(number);
+    return true;
+}
+
+/* Takes count digits, and moves on; false where there are fewer, or what they say is too much. */
+static bool take_number(const char **at, int count, int max, int *value) {
+    *value = 0;
+    for (; count > 0 && isdigit((unsigned char) **at); count--)
+        *value = *value * 10 + (*(*at)++ - '0');
+    return count == 0 && *value <= max;
+}
+
+static bool take_char(const char **at, const char *any_of) {
+    if (**at == '\0' || strchr(any_of, **at) == NULL)
+        return false;
+    (*at)++;
+    return true;
+}
+
+static bool take_day(const char **at, DateADT *day) {
+    int year, month, of_month;
+
+    if (!take_number(at, 4, 9999, &year) || !take_char(at, "-") ||
+        !take_number(at, 2, 12, &month) || !take_char(at, "-") ||
+        !take_number(at, 2, 31, &of_month) || year < 1 || month < 1 || of_month < 1 ||
+        of_month > day_tab[isleap(year)][month - 1])
+        return false;
+    *day = date2j(year, month, of_month) - POSTGRES_EPOCH_JDATE;
+    return true;
+}
+
+/* A plus in an address may have come as a blank. */
+static bool take_offset(const char **at, int64 *seconds) {
+    bool west = **at == '-';
+    int hours, minutes;
+
+    *seconds = 0;
+    if (take_char(at, "Zz"))
+        return true;
+    if (!take_char(at, "+- ") || !take_number(at, 2, 23, &hours) || !take_char(at, ":") ||
+        !take_number(at, 2, 59, &minutes))
+        return false;
+    *seconds = (west ? -1 : 1) * (hours * SECS_PER_HOUR + minutes * SECS_PER_MINUTE);
+    return true;
+}
+
+/* The time of a day in UTC, in microseconds; a day later or earlier by the offset. */
+static bool take_time(const char **at, int64 *time) {
+    int hour, minute, second;
+    int64 fraction = 0;
+    int64 offset;
+
+    if (!take_char(at, "Tt ") || !take_number(at, 2, 23, &hour) || !take_char(at, ":") ||
+        !take_number(at, 2, 59, &minute) || !take_char(at, ":") || !take_number(at, 2, 59, &second))
+        return false;
+    if (take_char(at, "."))
+        for (int64 unit = USECS_PER_SEC / 10; isdigit((unsigned char) **at); unit /= 10)
+            fraction += unit * (*(*at)++ - '0');
+    if (!take_offset(at, &offset))
+        return false;
+    *time = (hour * SECS_PER_HOUR + minute * SECS_PER_MINUTE + second - offset) * USECS_PER_SEC +
+            fraction;
+    return true;
+}
+
+bool query_day(Fields *query, const char *name, Datum *day) {
+    const char *value = query_text(query, name);
+    DateADT found;
+
+    if (value == NULL)
+        return false;
+    if (!take_day(&value, &found) || *value != '\0') {
+        faults_add(query->faults, name, "must be a day, as 2026-11-20");
+        return false;
+    }
+    *day = DateADTGetDatum(found);
+    return true;
+}
+
+bool query_time(Fields *query, const char *name, Datum *time) {
+    const char *value = query_text(query, name);
+    DateADT day;
+    int64 of_day = 0;
+
+    if (value == NULL)
+        return false;
+    if (!take_day(&value, &day) || (*value != '\0' && !take_time(&value, &of_day)) ||
+        *value != '\0') {
+        faults_add(query->faults, name,
+                   "must be a time, as 2026-11-20T09:30:00Z, or a day, as 2026-11-20");
+        return false;
+    }
+    *time = TimestampTzGetDatum(day * USECS_PER_DAY + of_day);
     return true;
 }
 

@@ -45,6 +45,9 @@ extern FieldState field_roles(Fields *fields, const char *name, uint32 *roles);
 extern char *query_text(Fields *query, const char *name);
 /* The same as a whole number; false where it is absent, a fault where it is none. */
 extern bool query_id(Fields *query, const char *name, Datum *id);
+/* The same as a day, YYYY-MM-DD, and as a time (RFC 3339) or the beginning of a day in UTC. */
+extern bool query_day(Fields *query, const char *name, Datum *day);
+extern bool query_time(Fields *query, const char *name, Datum *time);
 
 /* A decoded path value (from 0); and as an id: P0002 naming `what` where it is none. */
 extern char *path_text(FunctionCallInfo fcinfo, int index);

@@ -33,7 +33,7 @@ typedef struct GatherKey {
     char entity[64];
     char entity_id[24];
     char detail[72];
-    char outcome[8];
+    char outcome[16];
 } GatherKey;
 
 typedef struct Gathered {

@@ -2,6 +2,7 @@
 
 #include "access/xact.h"
 #include "actor.h"
+#include "executor/spi.h"
 #include "gather.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
@@ -81,6 +82,8 @@ void look_init(void) {
  * this look.
  */
 static void look(const Tally *tally) {
+    SPITupleTable *rows = SPI_tuptable;
+
     if (gather(tally))
         return;
     if (!actor_current()->http)
@@ -89,27 +92,30 @@ static void look(const Tally *tally) {
         set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
                           true, 0, false);
     tally_write(tally);
+    SPI_tuptable = rows;
 }
 
-static Tally look_begin(const char *action, const char *entity) {
+static Tally look_begin(const char *action, const char *entity, const char *outcome) {
     Tally tally = tally_begin(setting_int(SETTING_AUDIT_READ_MINUTES));
 
     tally.action = action;
     tally.entity = entity;
-    tally.outcome = "done";
+    tally.outcome = outcome;
     return tally;
 }
 
-void look_read(const char *entity, int64 id) {
-    Tally tally;
+static void look_at(const char *entity, int64 id, const char *outcome) {
+    Tally tally = look_begin("READ", entity, outcome);
     char key[24];
 
-    if (setting_is(SETTING_AUDIT_READS, "off"))
-        return;
-    tally = look_begin("READ", entity);
     snprintf(key, sizeof key, INT64_FORMAT, id);
     tally.entity_id = key;
     look(&tally);
+}
+
+void look_read(const char *entity, int64 id, const char *outcome) {
+    if (!setting_is(SETTING_AUDIT_READS, "off"))
+        look_at(entity, id, outcome);
 }
 
 void look_search(const char *term, int64 matched) {
@@ -118,11 +124,23 @@ void look_search(const char *term, int64 matched) {
 
     if (setting_is(SETTING_AUDIT_SEARCHES, "off"))
         return;
-    tally = look_begin("SEARCH", "patient");
+    tally = look_begin("SEARCH", "patient", "done");
     initStringInfo(&detail);
     appendStringInfoString(&detail, "{\"term\":");
     escape_json(&detail, pnstrdup(term, pg_mbcliplen(term, strlen(term), TERM_MAX)));
     appendStringInfo(&detail, ",\"matched\":" INT64_FORMAT "}", matched);
     tally.detail = detail.data;
+    look(&tally);
+}
+
+void look_audit(int64 patient_id, const char *filters) {
+    Tally tally;
+
+    if (patient_id != 0) {
+        look_at("patient", patient_id, "history");
+        return;
+    }
+    tally = look_begin("READ", "audit_event", "done");
+    tally.detail = filters;
     look(&tally);
 }

@@ -5,6 +5,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "json.h"
+#include "look.h"
 #include "mb/pg_wchar.h"
 #include "query.h"
 #include "registration.h"
@@ -190,10 +191,12 @@ void patient_require_sight(uint64 row) {
     sight_require(row_int64(row, 10), row_bool(row, 9));
 }
 
-int64 patient_seen(uint64 row) {
+void patient_seen(uint64 row) {
     int64 id = row_int64(row, 10);
+    Sight sight = sight_of(id, row_bool(row, 9));
 
-    return sight_of(id, row_bool(row, 9)) == SIGHT_NONE ? 0 : id;
+    if (sight != SIGHT_NONE)
+        look_read("patient", id, sight_outcome(sight));
 }
 
 void patient_append_json(StringInfo json, uint64 row) {

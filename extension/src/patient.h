@@ -52,8 +52,9 @@ extern int64 patient_lock(const char *number);
  */
 extern void patient_append_json(StringInfo json, uint64 row);
 
-/* The id of the patient of row's PATIENT_COLUMNS, 0 where he is hidden from the actor. */
-extern int64 patient_seen(uint64 row);
+/* The patient of row's PATIENT_COLUMNS was shown, for the audit log, unless hidden from the actor.
+ */
+extern void patient_seen(uint64 row);
 
 /* Raises QC423 where the patient of row's PATIENT_COLUMNS is hidden from the actor. */
 extern void patient_require_sight(uint64 row);

@@ -105,18 +105,6 @@ static Datum read_number_filter(const char *filter) {
     return PointerGetDatum(construct_array(numbers, kept, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-/* Each row is a patient who was asked for by number. */
-static void look_at_patients(uint64 rows) {
-    int64 ids[NUMBERS_MAX];
-
-    Assert(rows <= NUMBERS_MAX);
-    for (uint64 row = 0; row < rows; row++)
-        ids[row] = patient_seen(row);
-    for (uint64 row = 0; row < rows; row++)
-        if (ids[row] != 0)
-            look_read("patient", ids[row]);
-}
-
 Datum clinicq_api_list_patients(PG_FUNCTION_ARGS) {
     Fields *query;
     MemoryContext caller = CurrentMemoryContext;
@@ -154,10 +142,11 @@ Datum clinicq_api_list_patients(PG_FUNCTION_ARGS) {
         }
     }
     rows = json_array_of_patients(caller, found);
-    if (filter != NULL)
-        look_at_patients(found);
-    else
+    if (filter == NULL)
         look_search("", count);
+    else
+        for (uint64 row = 0; row < found; row++)
+            patient_seen(row);
     SPI_finish();
     return page_reply(&page, rows, last_key);
 }
@@ -221,7 +210,6 @@ Datum clinicq_api_get_patient(PG_FUNCTION_ARGS) {
     char *number;
     Datum args[3];
     StringInfoData json;
-    int64 seen;
 
     actor_require(ROLES_BOARD);
     number = path_text(fcinfo, 0);
@@ -238,9 +226,7 @@ Datum clinicq_api_get_patient(PG_FUNCTION_ARGS) {
     if (actor_roles() & ROLES_CARE)
         patient_require_sight(0);
     patient_append_json(&json, 0);
-    seen = patient_seen(0);
-    if (seen != 0)
-        look_read("patient", seen);
+    patient_seen(0);
     SPI_finish();
     return reply(200, &json, NULL);
 }

@@ -104,11 +104,9 @@ static void patient_columns(uint64 row, Datum columns[5], bool nulls[5]) {
 }
 
 void patient_searched(const char *term, uint64 rows, int64 count) {
-    int64 id = rows == 1 && count == 1 ? patient_seen(0) : 0;
-
     look_search(trim_blanks(term), count);
-    if (id != 0)
-        look_read("patient", id);
+    if (rows == 1 && count == 1)
+        patient_seen(0);
 }
 
 Datum clinicq_find_patients(PG_FUNCTION_ARGS) {

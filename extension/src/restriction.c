@@ -68,6 +68,10 @@ Sight sight_of(int64 patient_id, bool restricted) {
     return sight;
 }
 
+const char *sight_outcome(Sight sight) {
+    return sight == SIGHT_EMERGENCY ? "emergency" : sight == SIGHT_NONE ? "masked" : "done";
+}
+
 void sight_require(int64 patient_id, bool restricted) {
     if (sight_of(patient_id, restricted) == SIGHT_NONE)
         ereport(ERROR, errcode(ERRCODE_CQ_RESTRICTED),

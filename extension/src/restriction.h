@@ -25,6 +25,8 @@ typedef enum Sight {
 
 /* restricted is the flag of the row. Leaves SPI_tuptable as it is. */
 extern Sight sight_of(int64 patient_id, bool restricted);
+/* What the audit log says of a look: done, emergency, or masked. */
+extern const char *sight_outcome(Sight sight);
 /* Raises QC423, which tells nothing of the patient. */
 extern void sight_require(int64 patient_id, bool restricted);
 /* The restricted patients whom the actor may see, as bigint[]. */

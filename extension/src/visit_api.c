@@ -3,8 +3,6 @@
  */
 #include "postgres.h"
 
-#include <ctype.h>
-
 #include "actor.h"
 #include "clock.h"
 #include "error.h"
@@ -16,8 +14,8 @@
 #include "query.h"
 #include "queue.h"
 #include "reply.h"
+#include "restriction.h"
 #include "utils/array.h"
-#include "utils/datetime.h"
 #include "visit.h"
 #include "visit_move.h"
 
@@ -79,30 +77,6 @@ static Datum read_statuses(char *list) {
     return makeArrayResult(statuses, CurrentMemoryContext);
 }
 
-/* A day as YYYY-MM-DD; false where the parameter is absent, a fault where it is no day. */
-static bool read_day(Fields *query, const char *name, Datum *day) {
-    char *value = query_text(query, name);
-    int part[3] = {0};
-    int digits[3] = {4, 2, 2};
-
-    if (value == NULL)
-        return false;
-    for (int i = 0; i < 3; i++) {
-        for (; digits[i] > 0 && isdigit((unsigned char) *value); digits[i]--)
-            part[i] = part[i] * 10 + (*value++ - '0');
-        if (digits[i] > 0 || *value != "--"[i])
-            break;
-        value += i < 2;
-    }
-    if (digits[2] == 0 && *value == '\0' && part[0] >= 1 && part[1] >= 1 && part[1] <= 12 &&
-        part[2] >= 1 && part[2] <= day_tab[isleap(part[0])][part[1] - 1]) {
-        *day = DateADTGetDatum(date2j(part[0], part[1], part[2]) - POSTGRES_EPOCH_JDATE);
-        return true;
-    }
-    faults_add(query->faults, name, "must be a day, as 2026-11-20");
-    return false;
-}
-
 Datum clinicq_api_list_visits(PG_FUNCTION_ARGS) {
     MemoryContext caller = CurrentMemoryContext;
     Fields *query;
@@ -125,13 +99,13 @@ Datum clinicq_api_list_visits(PG_FUNCTION_ARGS) {
     }
     if (query_id(query, "queue", &args[1]))
         nulls[1] = ' ';
-    if (read_day(query, "date", &args[4])) {
+    if (query_day(query, "date", &args[4])) {
         args[5] = args[4];
         nulls[4] = nulls[5] = ' ';
     }
-    if (read_day(query, "from", &args[4]))
+    if (query_day(query, "from", &args[4]))
         nulls[4] = ' ';
-    if (read_day(query, "to", &args[5]))
+    if (query_day(query, "to", &args[5]))
         nulls[5] = ' ';
     if (query_id(query, "cursor", &args[8]))
         nulls[8] = ' ';
@@ -174,7 +148,7 @@ Datum clinicq_api_list_visits(PG_FUNCTION_ARGS) {
 static Datum visit_shown(StringInfo json, int64 id) {
     visit_read(id);
     visit_append_json(json, 0);
-    look_read("visit", id);
+    look_read("visit", id, sight_outcome(sight_of(row_int64(0, 12), row_bool(0, 11))));
     SPI_finish();
     return reply(200, json, NULL);
 }

@@ -170,6 +170,10 @@ SELECT is((SELECT string_agg(concat_ws(' ', actor_name, door, action, entity, en
     'other http EMERGENCY patient ' || :'star_id' || ' flagged', 'one event tells of it');
 SELECT is((SELECT changes->'reason'->>'new' FROM clinicq.audit_event WHERE entity = 'patient_access' AND action = 'INSERT' ORDER BY id DESC LIMIT 1),
     'unconscious in the corridor', 'and one of the row, with the reason');
+SELECT is((SELECT string_agg(DISTINCT actor_name || ' ' || outcome, ', ' ORDER BY actor_name || ' ' || outcome) FROM clinicq_audit.event WHERE action = 'READ' AND entity = 'patient' AND entity_id = :'star_id'),
+    'doctor done, other emergency', 'looks say whether they were in an emergency; a refused one is none');
+SELECT is((SELECT string_agg(DISTINCT actor_name || ' ' || outcome, ', ' ORDER BY actor_name || ' ' || outcome) FROM clinicq_audit.event WHERE action = 'READ' AND entity = 'visit' AND entity_id = :'visit'),
+    'admin masked, assistant masked, other masked', 'and looks at a visit whether the name was masked');
 UPDATE clinicq.patient_access SET until = clock_timestamp() WHERE id = :emergency;
 SELECT is(tap.status('other', 'GET /api/patients/{registration_number}/', ARRAY[:'star']), 'QC423', 'when the time is over the record is closed');
 SELECT is(tap.open('other', 'unconscious once more today', :'star')->>'status', '201', 'another emergency opens it again');
