@@ -6,6 +6,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "actor.h"
+#include "audit_insert.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "json.h"
@@ -21,6 +22,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
+#include "utils/xid8.h"
 
 PG_FUNCTION_INFO_V1(clinicq_audit_row);
 PG_FUNCTION_INFO_V1(clinicq_audit_refuse);
@@ -28,26 +30,11 @@ PG_FUNCTION_INFO_V1(clinicq_audit_refuse);
 #define SECRET   "***"
 #define PERSONAL "personal:" /* in front of a column in the arguments of the trigger */
 
-/* now() is when the transaction began; at is when the change was made. */
-QUERY(
-    audit_insert,
-    "INSERT INTO clinicq.audit_event (at, transaction_id, actor_id, actor_name, roles, door, client,"
-    " request_id, action, entity, entity_id, changes, outcome)"
-    " VALUES ($1, pg_catalog.pg_current_xact_id(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-    TIMESTAMPTZOID, INT8OID, TEXTOID, TEXTARRAYOID, TEXTOID, INETOID, TEXTOID, TEXTOID, TEXTOID,
-    TEXTOID, JSONBOID, TEXTOID);
-
-/* The same with what may be erased later beside it. */
-QUERY(
-    audit_insert_personal,
-    "WITH event AS (INSERT INTO clinicq.audit_event (at, transaction_id, actor_id, actor_name, roles, door, client,"
-    " request_id, action, entity, entity_id, changes, outcome)"
-    " VALUES ($1, pg_catalog.pg_current_xact_id(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
-    " RETURNING id, entity, entity_id)"
-    " INSERT INTO clinicq.audit_personal (event_id, entity, entity_id, contents)"
-    " SELECT id, entity, entity_id, $13 FROM event",
-    TIMESTAMPTZOID, INT8OID, TEXTOID, TEXTARRAYOID, TEXTOID, INETOID, TEXTOID, TEXTOID, TEXTOID,
-    TEXTOID, JSONBOID, TEXTOID, JSONBOID);
+/* What may be erased later stands beside the event. */
+QUERY(audit_insert_personal,
+      "INSERT INTO clinicq.audit_personal (event_id, entity, entity_id, contents)"
+      " VALUES ($1, $2, $3, $4)",
+      INT8OID, TEXTOID, TEXTOID, JSONBOID);
 
 /* What the trigger finds out about a row. */
 typedef struct Changes {
@@ -182,33 +169,40 @@ static Jsonb *changed_columns(Changes *changes, TupleDesc shape, HeapTuple befor
 static void write_event(const char *action, const char *entity, const char *entity_id,
                         Jsonb *changes, const char *personal, const char *outcome) {
     const Actor *actor = actor_current();
-    Datum args[13];
-    char nulls[] = "             ";
+    Datum values[EVENT_COLUMNS];
+    bool nulls[EVENT_COLUMNS] = {false};
+    Datum beside[4];
 
-    GetTopTransactionId(); /* before the event's id is drawn, as sealing needs it */
-    args[0] = TimestampTzGetDatum(GetCurrentTimestamp());
-    args[1] = Int64GetDatum(actor->user_id);
-    args[2] = CStringGetTextDatum(actor->name);
-    args[3] = roles_to_array(actor_roles());
-    args[4] = CStringGetTextDatum(actor->door);
-    args[5] = *actor->client ? DirectFunctionCall1(inet_in, CStringGetDatum(actor->client)) : 0;
-    args[6] = CStringGetTextDatum(actor->request_id);
-    args[7] = CStringGetTextDatum(action);
-    args[8] = CStringGetTextDatum(entity);
-    args[9] = entity_id ? CStringGetTextDatum(entity_id) : 0;
-    args[10] = changes ? JsonbPGetDatum(changes) : 0;
-    args[11] = CStringGetTextDatum(outcome);
-    nulls[1] = actor->user_id == 0 ? 'n' : ' ';
-    nulls[5] = *actor->client ? ' ' : 'n';
-    nulls[6] = *actor->request_id ? ' ' : 'n';
-    nulls[9] = entity_id ? ' ' : 'n';
-    nulls[10] = changes ? ' ' : 'n';
-    if (*personal == '\0') {
-        query_write(&audit_insert, args, nulls);
+    /* now() is when the transaction began; at is when the change was made */
+    values[EVENT_AT] = TimestampTzGetDatum(GetCurrentTimestamp());
+    /* before the event's id is drawn, as sealing needs it */
+    values[EVENT_TRANSACTION_ID] = FullTransactionIdGetDatum(GetTopFullTransactionId());
+    values[EVENT_ACTOR_ID] = Int64GetDatum(actor->user_id);
+    nulls[EVENT_ACTOR_ID] = actor->user_id == 0;
+    values[EVENT_ACTOR_NAME] = CStringGetTextDatum(actor->name);
+    values[EVENT_ROLES] = roles_to_array(actor_roles());
+    values[EVENT_DOOR] = CStringGetTextDatum(actor->door);
+    nulls[EVENT_CLIENT] = *actor->client == '\0';
+    values[EVENT_CLIENT] =
+        *actor->client ? DirectFunctionCall1(inet_in, CStringGetDatum(actor->client)) : 0;
+    nulls[EVENT_REQUEST_ID] = *actor->request_id == '\0';
+    values[EVENT_REQUEST_ID] = CStringGetTextDatum(actor->request_id);
+    values[EVENT_ACTION] = CStringGetTextDatum(action);
+    values[EVENT_ENTITY] = CStringGetTextDatum(entity);
+    nulls[EVENT_ENTITY_ID] = entity_id == NULL;
+    values[EVENT_ENTITY_ID] = entity_id ? CStringGetTextDatum(entity_id) : 0;
+    nulls[EVENT_CHANGES] = changes == NULL;
+    values[EVENT_CHANGES] = changes ? JsonbPGetDatum(changes) : 0;
+    values[EVENT_OUTCOME] = CStringGetTextDatum(outcome);
+    beside[0] = Int64GetDatum(audit_insert(values, nulls));
+    if (*personal == '\0')
         return;
-    }
-    args[12] = DirectFunctionCall1(jsonb_in, CStringGetDatum(psprintf("{%s}", personal)));
-    query_write(&audit_insert_personal, args, nulls);
+    beside[1] = values[EVENT_ENTITY];
+    beside[2] = values[EVENT_ENTITY_ID];
+    beside[3] = DirectFunctionCall1(jsonb_in, CStringGetDatum(psprintf("{%s}", personal)));
+    SPI_connect();
+    query_write(&audit_insert_personal, beside, nulls[EVENT_ENTITY_ID] ? "  n " : NULL);
+    SPI_finish();
 }
 
 void audit_event(const char *action, const char *entity, int64 id, const char *outcome) {
@@ -252,7 +246,6 @@ Datum clinicq_audit_row(PG_FUNCTION_ARGS) {
     } else
         action = "TRUNCATE";
 
-    SPI_connect();
     if (TRIGGER_FIRED_FOR_ROW(event->tg_event)) {
         TupleDesc shape = event->tg_relation->rd_att;
         int key = SPI_fnumber(shape, event->tg_trigger->tgargs[0]);
@@ -266,7 +259,6 @@ Datum clinicq_audit_row(PG_FUNCTION_ARGS) {
     }
     write_event(action, RelationGetRelationName(event->tg_relation), entity_id, columns,
                 columns != NULL ? changes.personal.data : "", "done");
-    SPI_finish();
     return PointerGetDatum(NULL);
 }
 

@@ -6,8 +6,11 @@
 
 #include "postgres.h"
 
+#include "catalog/dependency.h"
 #include "catalog/pg_proc.h"
+#include "executor/executor.h"
 #include "utils/acl.h"
+#include "utils/rel.h"
 #include "utils/regproc.h"
 
 /* EXECUTE on a function, whatever the server calls the check. */
@@ -25,6 +28,25 @@ static inline List *cq_name_list(const char *name) {
     return stringToQualifiedNameList(name, NULL);
 #else
     return stringToQualifiedNameList(name);
+#endif
+}
+
+/* The sequence of an identity column. */
+static inline Oid cq_identity_sequence(Relation table, AttrNumber column) {
+#if PG_VERSION_NUM >= 170000
+    return getIdentitySequence(table, column, false);
+#else
+    return getIdentitySequence(RelationGetRelid(table), column, false);
+#endif
+}
+
+/* The index entries of a new row. */
+static inline void cq_insert_index_tuples(ResultRelInfo *target, TupleTableSlot *slot,
+                                          EState *executor) {
+#if PG_VERSION_NUM >= 160000
+    ExecInsertIndexTuples(target, slot, executor, false, false, NULL, NIL, false);
+#else
+    ExecInsertIndexTuples(target, slot, executor, false, false, NULL, NIL);
 #endif
 }
 
