@@ -15,7 +15,7 @@ CREATE FUNCTION clinicq_api.catalogue() RETURNS json
 LANGUAGE C STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'clinicq_catalogue';
 COMMENT ON FUNCTION clinicq_api.catalogue() IS
-    'What the shim serves: version, routes and problems. Errors: 55000 before migrate(). Who: the shim.';
+    'What the shim serves: version, routes and problems; demo_users: how many users with demo => true are not shut out. Errors: 55000 before migrate(). Who: the shim.';
 
 -- The functions that clinicq.route names. Only the dispatcher calls them, as clinicq_owner.
 

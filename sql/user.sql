@@ -1,9 +1,11 @@
-CREATE FUNCTION clinicq.create_user(username text, roles text[] DEFAULT '{}', password text DEFAULT NULL) RETURNS text
+CREATE FUNCTION clinicq.create_user(username text, roles text[] DEFAULT '{}', password text DEFAULT NULL,
+    demo boolean DEFAULT false) RETURNS text
 LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'clinicq_create_user';
-COMMENT ON FUNCTION clinicq.create_user(text, text[], text) IS
+COMMENT ON FUNCTION clinicq.create_user(text, text[], text, boolean) IS
     'Creates a user who may log in over HTTP. roles: any of admin, doctor, assistant, display, auditor, reporter. '
     'password: 12 to 128 characters, not easily guessed; NULL generates one for one time, which has to be changed first, and returns it. '
+    'demo: marks one whose password others know; the shim refuses production while such a user is not shut out. '
     'Errors: 22023 names every bad field; 23505 name in use. Who: admin.';
 
 CREATE FUNCTION clinicq.set_password(username text, password text) RETURNS void
@@ -47,3 +49,9 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'clinicq_disable_user';
 COMMENT ON FUNCTION clinicq.disable_user(text) IS
     'Shuts a user out and ends the user''s sessions. Errors: P0002 no such user. Who: admin.';
+
+CREATE FUNCTION clinicq.disable_demo_users() RETURNS text[]
+LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'clinicq_disable_demo_users';
+COMMENT ON FUNCTION clinicq.disable_demo_users() IS
+    'Shuts out every user who was created with demo => true, ends their sessions, and returns their names. Who: admin.';

@@ -1,9 +1,9 @@
 -- What a new local instance holds: users, queues, patients and a few visits of today.
 -- docker/local/instance.sh sets the passwords and runs this as clinicq_dba, in one transaction.
-SELECT clinicq.create_user(username => 'admin', roles => '{admin}', password => :'admin_password');
-SELECT clinicq.create_user(username => 'assistant', roles => '{assistant}', password => :'assistant_password');
-SELECT clinicq.create_user(username => 'doctor', roles => '{doctor}', password => :'doctor_password');
-SELECT clinicq.create_user(username => 'display', roles => '{display}', password => :'display_password');
+SELECT clinicq.create_user(username => 'admin', roles => '{admin}', password => :'admin_password', demo => true);
+SELECT clinicq.create_user(username => 'assistant', roles => '{assistant}', password => :'assistant_password', demo => true);
+SELECT clinicq.create_user(username => 'doctor', roles => '{doctor}', password => :'doctor_password', demo => true);
+SELECT clinicq.create_user(username => 'display', roles => '{display}', password => :'display_password', demo => true);
 
 SELECT clinicq.create_queue(name => 'General', token_prefix => 'G') AS general,
        clinicq.create_queue(name => 'Eye', token_prefix => 'E') AS eye,

@@ -41,6 +41,7 @@ QUERY(
 QUERY(
     catalogue_json,
     "SELECT json_build_object('version', $1,"
+    " 'demo_users', (SELECT count(*) FROM clinicq.app_user WHERE is_demo AND disabled_at IS NULL),"
     " 'routes', (SELECT json_agg(json_build_object('key', method || ' ' || path, 'method', method, 'path', path,"
     "   'class', class, 'body', body, 'body_limit', body_limit, 'open', who = '{anyone}', 'lane', lane, 'before', before IS NOT NULL)"
     "   ORDER BY path, method) FROM clinicq.route),"

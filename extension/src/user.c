@@ -7,24 +7,30 @@
 #include "password.h"
 #include "query.h"
 #include "session.h"
+#include "utils/array.h"
 
 PG_FUNCTION_INFO_V1(clinicq_create_user);
 PG_FUNCTION_INFO_V1(clinicq_set_password);
 PG_FUNCTION_INFO_V1(clinicq_grant_role);
 PG_FUNCTION_INFO_V1(clinicq_revoke_role);
 PG_FUNCTION_INFO_V1(clinicq_disable_user);
+PG_FUNCTION_INFO_V1(clinicq_disable_demo_users);
 PG_FUNCTION_INFO_V1(clinicq_end_sessions);
 PG_FUNCTION_INFO_V1(clinicq_unlock_user);
 
 #define USERNAME_MAX 150
 
 QUERY(user_insert,
-      "INSERT INTO clinicq.app_user (username, password_hash, roles, password_expired)"
-      " VALUES ($1, $2, $3, $4) RETURNING id",
-      TEXTOID, TEXTOID, TEXTARRAYOID, BOOLOID);
+      "INSERT INTO clinicq.app_user (username, password_hash, roles, password_expired, is_demo)"
+      " VALUES ($1, $2, $3, $4, $5) RETURNING id",
+      TEXTOID, TEXTOID, TEXTARRAYOID, BOOLOID, BOOLOID);
 QUERY(user_name, "SELECT username FROM clinicq.app_user WHERE id = $1", INT8OID);
 QUERY(user_password, "SELECT password_hash FROM clinicq.app_user WHERE id = $1", INT8OID);
 QUERY(user_by_name, "SELECT id FROM clinicq.app_user WHERE username = $1", TEXTOID);
+QUERY(
+    users_demo,
+    "SELECT coalesce(array_agg(id ORDER BY username), '{}'), coalesce(array_agg(username ORDER BY username), '{}')"
+    " FROM clinicq.app_user WHERE is_demo AND disabled_at IS NULL");
 QUERY(user_lock, "SELECT roles FROM clinicq.app_user WHERE id = $1 FOR NO KEY UPDATE", INT8OID);
 QUERY(
     user_update_password,
@@ -53,9 +59,10 @@ void user_check_name(Faults *faults, const char *username) {
     }
 }
 
-int64 user_create(const char *username, const char *password, uint32 roles, bool one_time) {
-    Datum args[4] = {CStringGetTextDatum(username), CStringGetTextDatum(password_hash(password)),
-                     roles_to_array(roles), BoolGetDatum(one_time)};
+int64 user_create(const char *username, const char *password, uint32 roles, uint32 flags) {
+    Datum args[5] = {CStringGetTextDatum(username), CStringGetTextDatum(password_hash(password)),
+                     roles_to_array(roles), BoolGetDatum((flags & USER_ONE_TIME) != 0),
+                     BoolGetDatum((flags & USER_DEMO) != 0)};
 
     query_write(&user_insert, args, NULL);
     return row_int64(0, 1);
@@ -131,6 +138,7 @@ Datum clinicq_create_user(PG_FUNCTION_ARGS) {
     char *username = PG_ARGISNULL(0) ? "" : ARG_CSTRING(0);
     char *given = ARG_CSTRING(2);
     char *password = given ? given : password_generate();
+    bool demo = !PG_ARGISNULL(3) && PG_GETARG_BOOL(3);
     uint32 roles = 0;
 
     actor_require(ROLE_ADMIN);
@@ -141,7 +149,7 @@ Datum clinicq_create_user(PG_FUNCTION_ARGS) {
                    "must be any of admin, doctor, assistant, display, auditor, reporter");
     faults_raise(faults);
     SPI_connect();
-    user_create(username, password, roles, given == NULL);
+    user_create(username, password, roles, (given ? 0 : USER_ONE_TIME) | (demo ? USER_DEMO : 0));
     SPI_finish();
     if (given != NULL)
         PG_RETURN_NULL();
@@ -212,4 +220,23 @@ Datum clinicq_disable_user(PG_FUNCTION_ARGS) {
     user_set_disabled(user_find(ARG_CSTRING(0)), true);
     SPI_finish();
     PG_RETURN_VOID();
+}
+
+Datum clinicq_disable_demo_users(PG_FUNCTION_ARGS) {
+    ArrayType *found;
+    Datum names;
+    Datum *ids;
+    int count;
+    bool isnull;
+
+    actor_require(ROLE_ADMIN);
+    SPI_connect();
+    query_write(&users_demo, NULL, NULL);
+    found = DatumGetArrayTypeP(row_value(0, 1, &isnull));
+    names = SPI_datumTransfer(row_value(0, 2, &isnull), false, -1);
+    deconstruct_array(found, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &ids, NULL, &count);
+    for (int i = 0; i < count; i++)
+        user_set_disabled(DatumGetInt64(ids[i]), true);
+    SPI_finish();
+    PG_RETURN_DATUM(names);
 }

@@ -11,11 +11,11 @@
 /* Checks a name (NULL: not given). */
 extern void user_check_name(Faults *faults, const char *username);
 
-/*
- * one_time: the password serves only to be changed. Returns the id. 23505: a user has that name, in
- * whatever case.
- */
-extern int64 user_create(const char *username, const char *password, uint32 roles, bool one_time);
+#define USER_ONE_TIME 0x01 /* the password serves only to be changed */
+#define USER_DEMO     0x02 /* production is refused while the user is not shut out */
+
+/* Returns the id. 23505: a user has that name, in whatever case. */
+extern int64 user_create(const char *username, const char *password, uint32 roles, uint32 flags);
 
 /* The key of a user; 0 if there is none. */
 extern int64 user_look_up(const char *username);

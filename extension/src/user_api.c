@@ -102,8 +102,8 @@ Datum clinicq_api_create_user(PG_FUNCTION_ARGS) {
     if (password == NULL)
         password = generated = password_generate();
     SPI_connect();
-    return user_reply(201, user_create(username, password, roles, generated != NULL), generated,
-                      json);
+    return user_reply(201, user_create(username, password, roles, generated ? USER_ONE_TIME : 0),
+                      generated, json);
 }
 
 Datum clinicq_api_update_user(PG_FUNCTION_ARGS) {

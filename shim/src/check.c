@@ -91,6 +91,13 @@ static void check_database(struct checks *all, const struct config *c) {
     is_true(pg, "SELECT clinicq_api.catalogue() IS NOT NULL", &known);
     require(all, "database is migrated", known,
             "run CREATE EXTENSION clinicq CASCADE and CALL clinicq.migrate() in the database");
+    if (known) {
+        yes = is_true(pg, "SELECT (clinicq_api.catalogue()::pg_catalog.jsonb->>'demo_users') = '0'",
+                      &known);
+        require(all, "no demo users", known && yes,
+                "shut them out, as an administrator in the database: "
+                "SELECT clinicq.disable_demo_users()");
+    }
     PQfinish(pg);
 }
 

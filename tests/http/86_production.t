@@ -43,6 +43,23 @@ for my $case (@cases) {
 }
 is((check(CLINICQ_SHIM_DSN => "postgresql://clinicq_shim\@127.0.0.2:1/clinicq?$_->[0]"))[1]{'database connection is private'}[0], $_->[1], "over a network with $_->[0]: $_->[1]")
     for ['sslmode=verify-full', 'ok'], ['sslmode=verify-ca', 'FAILED'], ['sslmode=disable', 'FAILED'], ['hostaddr=127.0.0.1', 'ok'], ['hostaddr=127.0.0.3', 'FAILED'];
+
+# Users of a demonstration, whose passwords others know: while one of them is not shut out, whatever the name.
+db(q{SET ROLE clinicq_dba; SELECT clinicq.create_user('demo-one', '{doctor}', 'quiet harbour 53 mango', demo => true), clinicq.create_user('demo-two', '{display}', 'quiet harbour 53 mango', demo => true)});
+db("UPDATE clinicq.app_user SET username = 'demo-renamed' WHERE username = 'demo-one'");
+for my $left (2, 1) {
+    ($code, $states, $text) = check();
+    is("$code $states->{'no demo users'}[0]", '1 FAILED', "demo users: $left");
+    my ($exit, undef, $error) = run_shim({ %good, CLINICQ_ENV => 'production', CLINICQ_PORT => 1 });
+    ok($exit == 1 && $error =~ /^[^\n]+not so: no demo users; ([^\n]+)\n\z/, '... production does not start, for this alone') or diag($error);
+    is($1, $states->{'no demo users'}[1], '... with the same remedy');
+    db(q{SET ROLE clinicq_dba; SELECT clinicq.disable_user('demo-two')}) if $left == 2;
+}
+my ($remedy) = $states->{'no demo users'}[1] =~ /(SELECT .+)$/;
+is(db("SET ROLE clinicq_dba; $remedy"), '{demo-renamed}', 'the remedy shuts out the last one');
+($code, $states, $text) = check();
+is("$code $states->{'no demo users'}[0]", '0 ok', '... and is one') or diag($text);
+
 for my $case (['host names are set', CLINICQ_ALLOWED_HOSTS => undef], ['rate limits are on', CLINICQ_USER_BURST => 0], ['origins use TLS', CLINICQ_CORS_ORIGINS => 'http://app.example'], ['proxy names the clients', CLINICQ_TRUSTED_PROXIES => undef]) {
     my ($name, %odd) = @$case;
     ($code, $states) = check(%odd);

@@ -134,4 +134,23 @@ SELECT is(:'dora'::jsonb->>'status', '201', 'a user over HTTP');
 SELECT matches(tap.log_in('dora', :'dora'::jsonb->'body'->>'password'), '^[0-9a-f]{64}$', 'logs in with the password that was answered');
 SELECT is(tap.http('GET /api/users/{id}/', :'root', ARRAY[:'dora'::jsonb->'body'->>'id'])->'body' ? 'password', false, 'which is shown once');
 
+-- Users of a demonstration: the catalogue counts those who are not shut out, whatever their name is now.
+CREATE FUNCTION tap.demo_users() RETURNS int LANGUAGE sql AS $$ SELECT (tap.act('shim', 'SELECT clinicq_api.catalogue()')::json->>'demo_users')::int $$;
+SELECT is(tap.demo_users(), 0, 'no user is one of a demonstration unless it is said');
+SELECT is(tap.create_user($$ 'demo-given', '{doctor}', 'correct horse 4', true $$), NULL, 'one with a given password');
+SELECT matches(tap.create_user($$ 'demo-made', '{doctor}', demo => true $$), '^[A-Za-z0-9]{20}$', 'one with a password for one time');
+SELECT is((SELECT string_agg(username || password_expired, ',' ORDER BY id) FROM clinicq.app_user WHERE is_demo), 'demo-givenfalse,demo-madetrue', 'are marked');
+SELECT is(tap.create_user($$ 'plain-null', '{doctor}', 'correct horse 4', NULL $$), NULL, 'one of whom nothing is known');
+SELECT is(tap.demo_users(), 2, 'is not');
+UPDATE clinicq.app_user SET username = 'renamed' WHERE username = 'demo-given';
+SELECT is(tap.act('admin', $$ SELECT clinicq.set_password('renamed', 'correct horse 5') $$), '', 'another password');
+SELECT is(tap.demo_users(), 2, 'and another name make no difference');
+SELECT is(tap.state('doctor', 'SELECT clinicq.disable_demo_users()'), '42501', 'an administrator shuts them out');
+SELECT tap.log_in('renamed', 'correct horse 5') AS token \gset
+SELECT is(tap.act('admin', 'SELECT clinicq.disable_demo_users()'), '{demo-made,renamed}', 'all at once, by name');
+SELECT is(tap.me(:'token'), '28000', 'with their sessions');
+SELECT is(tap.demo_users(), 0, 'then none is left');
+SELECT is((SELECT count(*) FROM clinicq.app_user WHERE disabled_at IS NULL AND username = 'plain-null'), 1::bigint, 'others stay');
+SELECT is(tap.act('admin', 'SELECT clinicq.disable_demo_users()'), '{}', 'there is nothing more to do');
+
 SELECT * FROM finish();

@@ -1,5 +1,5 @@
 -- A clinic that has been at work: every table has rows, and a DBA has added a route, a role and a setting.
-SELECT clinicq.create_user('ada', '{admin}', 'correct horse 1'), clinicq.create_user('ben', '{doctor}');
+SELECT clinicq.create_user('ada', '{admin}', 'correct horse 1'), clinicq.create_user('ben', '{doctor}', demo => true);
 SELECT clinicq.log_in('ada', 'correct horse 1');
 INSERT INTO clinicq.refresh_token (token_hash, session_id, salt) SELECT sha256('refresh'), id, sha256('salt') FROM clinicq.session;
 INSERT INTO clinicq.totp (user_id, secret) SELECT id, substring(sha256('totp') FOR 20) FROM clinicq.app_user WHERE username = 'ben';
