@@ -7,11 +7,12 @@ layers=$work/layers
 declare -A base user entry health
 
 # in_layers LOWER UPPER SETUP COMMAND...: COMMAND in a root made of layers; UPPER '' makes it read-only.
-# SETUP is run before, in the new root's folder. Mounts and processes go with the command.
+# SETUP is run before, in the new root's folder. Mounts and processes go with the command. With `alone`
+# set, it has a network of its own.
 in_layers() {
     mkdir -p "$layers/root" "$layers/none"
     # shellcheck disable=SC2016
-    exec unshare --mount --pid --fork --kill-child --propagation private -- bash -euc '
+    exec unshare --mount --pid ${alone:+--net} --fork --kill-child --propagation private -- bash -euc '
         lower=$1 upper=$2 setup=$3 layers=$4
         shift 4
         if [ "$upper" ]; then
@@ -125,7 +126,7 @@ healthy() {
     for _ in {1..600}; do
         alive "$id" || break
         pid=$(first_of "$id")
-        if [ -n "$pid" ] && inside "$pid" runuser -u "${user[$image]}" -- env ${3:+"$3"} "${health[$image]}" >/dev/null 2>&1; then
+        if [ -n "$pid" ] && inside "$pid" runuser -u "${user[$image]}" -- env "${@:3}" "${health[$image]}" >/dev/null 2>&1; then
             return 0
         fi
         sleep 0.1
@@ -179,12 +180,16 @@ fi
 for image in database shim proxy; do
     check "the image of the $image runs as somebody else than root" test "${user[$image]:-root}" != root
     check "its compiler stayed in the build stage ($image)" test ! -e "$layers/$image/usr/bin/gcc"
-    check "compose.yml: $image is read-only" test "$(compose $image read_only)" = true
-    check "compose.yml: $image has no capability" test "$(compose $image cap_drop)" = '["ALL"]'
-    check "compose.yml: $image can gain no rights" test "$(compose $image security_opt)" = '["no-new-privileges:true"]'
+    check "the image of the $image has a health check" test -x "$layers/$image${health[$image]}"
+done
+for service in database network shim proxy; do
+    check "compose.yml: $service is read-only" test "$(compose $service read_only)" = true
+    check "compose.yml: $service has no capability" test "$(compose $service cap_drop)" = '["ALL"]'
+    check "compose.yml: $service can gain no rights" test "$(compose $service security_opt)" = '["no-new-privileges:true"]'
 done
 check_is "compose.yml: the database has no network" "$(compose database network_mode)" '"none"'
-check_is "compose.yml: only TLS and its forwarding are published" "$(compose shim ports)$(compose database ports)$(compose proxy ports)" '["80:80", "443:443"]nullnull'
+check_is "compose.yml: shim and proxy share a network that is of neither" "$(compose shim network_mode) $(compose proxy network_mode)" '"service:network" "service:network"'
+check_is "compose.yml: only TLS and its forwarding are published" "$(compose network ports)$(compose database ports)$(compose shim ports)$(compose proxy ports)" '["80:80", "443:443"]nullnullnull'
 shim_secret() { compose shim environment | grep -qi password; }
 check "compose.yml: no secret is in the shim's environment" eval '! shim_secret'
 
@@ -193,9 +198,10 @@ check_is "secrets: the folder is closed" "$(stat -c %a "$secrets")" 700
 sum=$(cat "$secrets"/*_password | sha256sum)
 "$CLINICQ_TOP/docker/image/secrets" "$secrets" >/dev/null
 check_is "secrets: what is there stays" "$(cat "$secrets"/*_password | sha256sum)" "$sum"
-cp "$site/tls.crt" "$site/tls.key" "$secrets/"
+(umask 077 && cp "$site/tls.crt" "$site/tls.key" "$secrets/")
+check_is "secrets: nothing is missing now" "$("$CLINICQ_TOP/docker/image/secrets" "$secrets")" ''
 # A folder of secrets is mounted here where Docker mounts each file.
-chmod 711 "$secrets" && chmod 444 "$secrets"/*
+chmod 711 "$secrets"
 
 mv "$secrets/shim_password" "$work/kept"
 start_database
@@ -272,9 +278,21 @@ proxy=$!
 pids[proxy]=$proxy
 unset CLINICQ_PORT CLINICQ_METRICS_PORT
 proxied() { curl -sk -m 5 -o /dev/null -w '%{http_code}' --resolve "clinic.example:$https:127.0.0.1" "https://clinic.example:$https$1" "${@:2}"; }
+check "the proxy comes up" healthy proxy "$proxy" CLINICQ_NAME=clinic.example "CLINICQ_HTTP_PORT=$http"
 for _ in {1..100}; do [ "$(proxied /api/health/)" != 200 ] || break; sleep 0.1; done
 check_is "all three serve the clinic's name" "$(proxied /api/health/)" 200
 check_is "the first administrator logs in over TLS" "$(proxied /api/auth/login/ -d username=head -d password="$password")" 200
+in_database() { inside "$(first_of "$database")" runuser -u postgres -- "$1" -h /run/postgresql -U postgres "${@:2}"; }
+check "a backup" eval 'in_database pg_dump -Fc clinicq >"$work/clinicq.dump"'
+restored() {
+    in_database dropdb --force clinicq && in_database pg_restore -C -d postgres <"$work/clinicq.dump"
+}
+check "restored" restored
+ended "$database" INT
+start_database
+check "... and started again, which migrates" healthy database "$database"
+for _ in {1..100}; do [ "$(proxied /api/health/)" != 200 ] || break; sleep 0.1; done
+check_is "... it serves as before" "$(proxied /api/auth/login/ -d username=head -d password="$password")" 200
 ended "$shim" TERM
 check_is "without the shim the proxy says 503" "$(proxied /api/health/)" 503
 ended "$proxy" QUIT

@@ -53,6 +53,7 @@ check "TLS 1.1 does not" refused_tls -tls1_1 -cipher DEFAULT@SECLEVEL=0
 check "another name gets no certificate" eval '! openssl s_client -connect 127.0.0.1:$https -servername other.example </dev/null 2>/dev/null | grep -q BEGIN'
 check_is "plain HTTP refuses the API" "$(curl -s -o /dev/null -w '%{http_code}' -H 'Host: clinic.example' "http://127.0.0.1:$http/api/health/")" 403
 check_is "and leads pages to https" "$(curl -s -o /dev/null -w '%{redirect_url}' -H 'Host: clinic.example' "http://127.0.0.1:$http/page")" https://clinic.example/page
+check_is "but not the challenge of a certificate authority" "$(curl -s -o /dev/null -w '%{http_code}' -H 'Host: clinic.example' "http://127.0.0.1:$http/.well-known/acme-challenge/x")" 404
 head -c 1100000 /dev/zero >"$work/large"
 check_is "a body above the limit: 413, in JSON" "$(through "$origin/api/patients/" -H "$authorization" -H 'Content-Type: application/json' -H Expect: --data-binary "@$work/large" | cut -c 1-10)" '{"detail":'
 
