@@ -62,7 +62,7 @@ register() {
     through --interface 127.0.0.9 "$origin/api/patients/" -H "$authorization" -d "name=$1" -d gender=OTHER "${@:2}" >/dev/null
 }
 client_of() {
-    psql "$CLINICQ_SUPERUSER_DSN" -X -A -t -c "SELECT DISTINCT client FROM clinicq.audit_event WHERE entity = 'patient' AND changes -> 'name' ->> 'new' = '$1'"
+    psql "$CLINICQ_SUPERUSER_DSN" -X -A -t -c "SELECT DISTINCT client FROM clinicq_audit.event WHERE entity = 'patient' AND changes -> 'name' ->> 'new' = '$1'"
 }
 register 'Proxy Honest'
 check_is "the client's own address is in the audit log" "$(client_of 'Proxy Honest')" 127.0.0.9
