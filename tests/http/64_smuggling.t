@@ -105,7 +105,7 @@ for my $how ("X-Forwarded-For: 203.0.113.9\r\n", "X: y\r\n X-Forwarded-For: 203.
         my $name = new_name('Whose');
         my $record = json({ name => $name });
         my $reply = wire("${start}Connection: close\r\n${how}Content-Length: " . length($record) . "\r\n\r\n$record", 5, $port);
-        my $who = db("SELECT host(client) FROM clinicq.audit_event WHERE entity = 'patient' AND changes -> 'name' ->> 'new' = '$name'");
+        my $who = db("SELECT host(client) FROM clinicq_audit.event WHERE entity = 'patient' AND changes -> 'name' ->> 'new' = '$name'");
         ok($reply->{status} == 201 && $who eq '127.0.0.1' || $reply->{status} == 400 && !defined $who, 'an address by ' . $how =~ s/([^ -~])/sprintf '<%02X>', ord $1/ger . " does not count: $reply->{status}");
     }
 }

@@ -16,7 +16,7 @@ sub client_of ($shim, @headers) {
     my $reply = wire(join("\r\n", 'POST /api/patients/ HTTP/1.1', 'Host: a', 'Connection: close', 'Content-Type: application/json', 'Authorization: Token ' . token('assistant'),
         'Content-Length: ' . length $body, @headers, '', $body), 5, url_port($shim->{url}));
     answers($reply, 201, "X-Forwarded-For @headers");
-    return db("SELECT host(client) FROM clinicq.audit_event WHERE entity = 'patient' AND action = 'INSERT' AND changes -> 'name' ->> 'new' = '$name'");
+    return db("SELECT host(client) FROM clinicq_audit.event WHERE entity = 'patient' AND action = 'INSERT' AND changes -> 'name' ->> 'new' = '$name'");
 }
 my @cases = (
     ['no header', '127.0.0.1'], ['one address', '203.0.113.9', '203.0.113.9'], ['what the client says stands left', '203.0.113.9', '198.51.100.1, 203.0.113.9'],
