@@ -18,6 +18,22 @@ check "systemd-analyze verify has nothing to say about the unit" unit_verifies
 # From 0, nothing exposed, to 10; a unit without options has 9.6.
 check "systemd-analyze security: an exposure of 1.2 at most" \
     systemd-analyze security --no-pager --offline=true --threshold=12 "$unit"
+# The drop-in is read from beside the unit.
+direct=$CLINICQ_TOP/docker/systemd/direct.conf
+install -D -m 644 "$direct" "$work/unit/clinicq-shim.service.d/direct.conf"
+check "nor about the unit with TLS of its own and clients of other hosts" unit_verifies
+misspelt_is_found() {
+    local found
+    sed -i 's/^LoadCredential=/LoadCredentials=/' "$work/unit/clinicq-shim.service.d/direct.conf"
+    found=$(systemd-analyze verify --man=no "$work/unit/clinicq-shim.service" 2>&1 | grep -c 'direct.conf.*LoadCredentials')
+    install -m 644 "$direct" "$work/unit/clinicq-shim.service.d/direct.conf"
+    [ "$found" = 2 ] || say "found $found"
+    [ "$found" = 2 ]
+}
+check "which it would have, were an option misspelt there" misspelt_is_found
+check "with it the exposure is 1.2 at most too" \
+    systemd-analyze security --no-pager --offline=true --threshold=12 "$work/unit/clinicq-shim.service"
+rm -r "$work/unit/clinicq-shim.service.d"
 check "the unit is installed where make install puts the shim" \
     grep -qx "ExecStart=/usr/local/bin/clinicq-shim" "$unit"
 
@@ -74,26 +90,29 @@ for call in ptrace mount setuid chown reboot bpf; do check "the unit refuses $ca
 # What the unit asks of systemd, asked of the kernel: a system read-only but for the log folder, no
 # capability, none to be gained, the filter. The rest of its options take away what a network server
 # never has.
+# confined PORT METRICS_PORT [SETTING...]
 confined() {
     local port=$1 metrics=$2
+    shift 2
     printf '%s\n' "$CLINICQ_SHIM_DSN" >"$work/dsn"
     chown -R "$(clinicq_server_user):" "$work/dsn" "$work/log"
     exec unshare --mount --propagation private -- bash -euc '
-        work=$1 user=$2 shim=$3
+        work=$1 user=$2 shim=$3 port=$4 metrics=$5
+        shift 5
         mount --bind "$work/log" "$work/log"
         mount -o remount,bind,ro /
         ! touch "$work/written" 2>/dev/null
         exec setpriv --reuid="$user" --regid="$user" --clear-groups --bounding-set=-all --inh-caps=-all \
-            --no-new-privs -- env -i CLINICQ_SHIM_DSN_FILE="$work/dsn" CLINICQ_PORT="$4" \
-            CLINICQ_METRICS_PORT="$5" CLINICQ_LOG_FILE="$work/log/shim.log" "$work/confine" "$shim" <"$work/allowed"
-    ' confined "$work" "$(clinicq_server_user)" "$CLINICQ_CLUSTER/clinicq-shim.0" "$port" "$metrics"
+            --no-new-privs -- env -i CLINICQ_SHIM_DSN_FILE="$work/dsn" CLINICQ_PORT="$port" \
+            CLINICQ_METRICS_PORT="$metrics" CLINICQ_LOG_FILE="$work/log/shim.log" "$@" "$work/confine" "$shim" <"$work/allowed"
+    ' confined "$work" "$(clinicq_server_user)" "$CLINICQ_CLUSTER/clinicq-shim.0" "$port" "$metrics" "$@"
 }
 confined_works() {
-    local user=${CLINICQ_ASSISTANT%%:*} password=${CLINICQ_ASSISTANT#*:} url=http://127.0.0.1:$confined_port token
+    local user=${CLINICQ_ASSISTANT%%:*} password=${CLINICQ_ASSISTANT#*:} url=${confined_scheme:-http}://127.0.0.1:$confined_port token
     answers "http://127.0.0.1:$confined_metrics/ready" &&
-        token=$(curl -fsS "$url/api/auth/login/" -d username="$user" -d password="$password" |
+        token=$(curl -fsSk "$url/api/auth/login/" -d username="$user" -d password="$password" |
             sed 's/.*"token":"\([^"]*\)".*/\1/') &&
-        curl -fsS "$url/api/patients/" -H "Authorization: Token $token" -d name=Confined -d gender=OTHER &&
+        curl -fsSk "$url/api/patients/" -H "Authorization: Token $token" -d name=Confined -d gender=OTHER &&
         curl -fsS "http://127.0.0.1:$confined_metrics/metrics" >/dev/null
 }
 has_capabilities() { sed -n 's/^Cap\(Eff\|Bnd\):\t*//p' "/proc/$1/status" | sort -u; }
@@ -118,6 +137,25 @@ if [ "$(id -u)" = 0 ]; then
     unset "pids[confined_pid]"
     check_is "it ends by itself at SIGTERM" "$confined_status" 0
     [ "$confined_status" = 0 ] || sed 's/^/# /' "$work/confined.log"
+
+    # The settings of the drop-in, on credentials as systemd hands them over.
+    mkdir -p "$work/credentials"
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=clinic.example \
+        -keyout "$work/credentials/tls.key" -out "$work/credentials/tls.crt" 2>"$work/openssl.log" || cat "$work/openssl.log"
+    chmod 400 "$work/credentials"/* && chmod 500 "$work/credentials"
+    chown -R "$(clinicq_server_user):" "$work/credentials"
+    credentials_are() { comm -3 <(sed -n 's/^LoadCredential=\([^:]*\):.*/\1/p' "$direct" | sort) <(cd "$work/credentials" && ls); }
+    check_is "direct.conf hands over certificate and key" "$(credentials_are)" ""
+    mapfile -t direct_settings < <(sed -n "s|%d|$work/credentials|g; s/^Environment=//p" "$direct" | tr ' ' '\n')
+    confined_port=$(free_port)
+    confined_metrics=$(free_port)
+    confined_scheme=https
+    confined "$confined_port" "$confined_metrics" "${direct_settings[@]}" >"$work/confined.log" 2>&1 &
+    confined_pid=$!
+    pids[confined_pid]=$confined_pid
+    check "with the settings of direct.conf it serves over TLS, as confined" confined_works
+    check "and not without" eval '! curl -fsS -m 5 "http://127.0.0.1:$confined_port/api/health/" 2>/dev/null'
+    stopped "$confined_pid"
 else
     say "# not root: the shim is not run confined"
 fi
