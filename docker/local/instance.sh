@@ -14,7 +14,7 @@ URL=http://$ADDRESS:$PORT
 METRICS_URL=http://$ADDRESS:$METRICS_PORT
 USERS='admin assistant doctor display'
 
-cluster() { "$CLINICQ_TOP/docker/local/cluster" "$@"; }
+cluster() { CLINICQ_KEEPER=on "$CLINICQ_TOP/docker/local/cluster" "$@"; }
 
 # Where the server's user cannot reach the checkout (a closed home), .run is a link to a folder
 # that it can reach.

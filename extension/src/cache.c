@@ -65,23 +65,30 @@ void cache_fill_end(uint64 generation) {
     SPI_finish();
 }
 
-void cache_require_ready(void) {
+bool cache_is_ready(void) {
     uint64 generation;
     Datum args[1];
+    bool ready;
 
     if (ready_at == cache_generation)
-        return;
+        return true;
     for (int i = 0; i < lengthof(watched); i++)
         watched[i] = cache_table(watched_tables[i]);
     args[0] = CStringGetTextDatum(CLINICQ_VERSION);
     generation = cache_fill_begin();
-    if (!OidIsValid(cache_table("migration_state")) ||
-        query_read(&extension_migrated, args, NULL) == 0)
+    ready = OidIsValid(cache_table("migration_state")) &&
+            query_read(&extension_migrated, args, NULL) > 0;
+    cache_fill_end(generation);
+    if (ready)
+        ready_at = generation;
+    return ready;
+}
+
+void cache_require_ready(void) {
+    if (!cache_is_ready())
         ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                 errmsg("ClinicQ's tables are not those of the installed version"),
                 errhint("Let an administrator run: CALL clinicq.migrate();"));
-    cache_fill_end(generation);
-    ready_at = generation;
 }
 
 static void forget_caches(void) {

@@ -29,5 +29,6 @@ extern Oid cache_table(const char *name);
  * triggers that audit may be missing.
  */
 extern void cache_require_ready(void);
+extern bool cache_is_ready(void);
 
 #endif

@@ -10,9 +10,11 @@
 #include "cache.h"
 #include "fmgr.h"
 #include "gather.h"
+#include "keeper.h"
 #include "look.h"
 #include "seal.h"
 #include "sealing.h"
+#include "utils/guc.h"
 
 PG_MODULE_MAGIC;
 
@@ -29,4 +31,6 @@ void _PG_init(void) {
     look_init();
     sealing_init();
     seal_key_init();
+    keeper_init();
+    MarkGUCPrefixReserved("clinicq");
 }

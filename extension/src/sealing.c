@@ -72,7 +72,8 @@ static struct {
     bool taken;
     int64 last_id;
     FullTransactionId next_xid;
-    int64 floor; /* where there was nothing to seal, so that no seal holds it */
+    int64 floor;               /* where there was nothing to seal, so that no seal holds it */
+    FullTransactionId idle_at; /* there was nothing, and no transaction before this one ran */
 } mark;
 
 /* What is being sealed. */
@@ -240,8 +241,14 @@ static void take_mark(void) {
     mark.taken = true;
 }
 
-static bool mark_is_ripe(Snapshot snapshot) {
-    return !TransactionIdPrecedes(snapshot->xmin, XidFromFullTransactionId(mark.next_xid));
+/* Whether in this snapshot every transaction before this one has ended. */
+static bool all_ended(Snapshot snapshot, FullTransactionId next) {
+    return !TransactionIdPrecedes(snapshot->xmin, XidFromFullTransactionId(next));
+}
+
+bool sealing_is_idle(void) {
+    return mark.table == cache_table("audit_event") && FullTransactionIdIsValid(mark.idle_at) &&
+           FullTransactionIdEquals(mark.idle_at, ReadNextFullTransactionId());
 }
 
 static void node_done(void *arg, unsigned level, uint64_t index, const MerkleHash *hash) {
@@ -401,6 +408,7 @@ bool seal_batch(Sweep *sweep) {
     Seal last;
     int64 floor;
     bool ripe, more;
+    FullTransactionId next;
 
     if (IsolationUsesXactSnapshot())
         ereport(ERROR, errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
@@ -408,8 +416,10 @@ bool seal_batch(Sweep *sweep) {
     SPI_connect();
     LockRelationOid(cache_table("audit_seal"), ShareRowExclusiveLock);
     take_mark();
+    next = ReadNextFullTransactionId();
     PushActiveSnapshot(GetTransactionSnapshot());
-    ripe = mark_is_ripe(GetActiveSnapshot());
+    ripe = all_ended(GetActiveSnapshot(), mark.next_xid);
+    mark.idle_at = all_ended(GetActiveSnapshot(), next) ? next : InvalidFullTransactionId;
     batch = palloc0(sizeof *batch);
     seal_last(&last);
     load_tree(&batch->tree, &last);
@@ -417,9 +427,10 @@ bool seal_batch(Sweep *sweep) {
     more = add_leaves(batch, sweep, floor);
     PopActiveSnapshot();
     floor = advance(sweep, ripe, more, floor);
-    if (batch->tree.size > last.size)
+    if (batch->tree.size > last.size) {
+        mark.idle_at = InvalidFullTransactionId;
         write_seal(&last, &batch->tree, floor);
-    else
+    } else
         mark.floor = floor;
     SPI_finish();
     return more;

@@ -30,6 +30,9 @@ typedef struct Sweep {
  */
 extern bool seal_batch(Sweep *sweep);
 
+/* Whether nothing can have been committed since this backend found nothing to seal. */
+extern bool sealing_is_idle(void);
+
 /* The last seal; false where there is none. Between SPI_connect and SPI_finish. */
 extern bool seal_last(Seal *seal);
 

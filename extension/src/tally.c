@@ -133,14 +133,19 @@ void tally_write(const Tally *tally) {
     }
 }
 
-Datum clinicq_close_tallies(PG_FUNCTION_ARGS) {
+uint64 tallies_close(void) {
     Datum args[1] = {Int64GetDatum(CLOSED_AT_ONCE)};
+
+    gather_flush();
+    return query_write(&tally_close_all, args, NULL);
+}
+
+Datum clinicq_close_tallies(PG_FUNCTION_ARGS) {
     uint64 closed;
 
     actor_require(ROLE_ADMIN | ROLE_AUDITOR);
     SPI_connect();
-    gather_flush();
-    closed = query_write(&tally_close_all, args, NULL);
+    closed = tallies_close();
     SPI_finish();
     PG_RETURN_INT64((int64) closed);
 }

@@ -37,4 +37,8 @@ extern Tally tally_begin(int minutes);
  */
 extern void tally_write(const Tally *tally);
 
+/* What clinicq.close_tallies() does; how many events it wrote. Between SPI_connect and SPI_finish.
+ */
+extern uint64 tallies_close(void);
+
 #endif

@@ -59,6 +59,7 @@ QUERY(visit_transferred_to,
     "INSERT INTO clinicq.visit_event (visit_id, move, from_status, to_status, actor_name)"                \
     " SELECT id, 'day_end', was, status, 'system' FROM v"
 QUERY(visits_close_of_queue, CLOSE_EARLIER("v.queue_id = $1"), INT8OID, INT8ARRAYOID, DATEARRAYOID);
+QUERY(visits_close_of_all, CLOSE_EARLIER("$1 = 0"), INT8OID, INT8ARRAYOID, DATEARRAYOID);
 QUERY(visits_close_of_patient, CLOSE_EARLIER("v.patient_id = $1"), INT8OID, INT8ARRAYOID,
       DATEARRAYOID);
 
@@ -71,6 +72,10 @@ static void close_earlier(KeptQuery *query, int64 id) {
 
 void visit_close_earlier_of_queue(int64 queue_id) {
     close_earlier(&visits_close_of_queue, queue_id);
+}
+
+void visit_close_earlier_of_all(void) {
+    close_earlier(&visits_close_of_all, 0);
 }
 
 void visit_close_earlier_of_patient(int64 patient_id) {

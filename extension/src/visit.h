@@ -38,6 +38,7 @@ extern uint32 visit_open_roles(void);
 
 /* Ends what was left open on earlier days: DONE if called, else NO_SHOW, closed by the system. */
 extern void visit_close_earlier_of_queue(int64 queue_id);
+extern void visit_close_earlier_of_all(void);
 extern void visit_close_earlier_of_patient(int64 patient_id);
 
 /* Fills SPI_tuptable with VISIT_COLUMNS of one visit, as this transaction has left it. */

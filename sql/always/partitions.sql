@@ -13,6 +13,8 @@ BEGIN
                        WHERE at >= month AND at < month + interval '1 month');
         EXECUTE format('CREATE TABLE clinicq.%I PARTITION OF clinicq.audit_event FOR VALUES FROM (%L) TO (%L)',
             partition, month, month + interval '1 month');
+        EXECUTE format('CREATE TRIGGER clinicq_audit_keep BEFORE UPDATE OR DELETE OR TRUNCATE ON clinicq.%I '
+            'FOR EACH STATEMENT EXECUTE FUNCTION clinicq.audit_refuse()', partition);
         EXECUTE format('COMMENT ON TABLE clinicq.%I IS %L', partition,
             to_char(month, '"Audit events of "YYYY-MM" (UTC)."'));
     END LOOP;

@@ -19,6 +19,7 @@
 # CLINICQ_PGBIN is in front of PATH. A suite sets before clinicq_cluster_up, if it needs to:
 #   CLINICQ_TEST_FSYNC=on   a durable cluster (the default is fsync=off)
 #   CLINICQ_TEST_CONF       lines for postgresql.conf
+#   CLINICQ_KEEPER=on       the extension preloaded, with its keeper at work
 
 # shellcheck source=docker/local/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../docker/local/lib.sh"

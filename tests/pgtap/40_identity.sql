@@ -112,7 +112,8 @@ BEGIN
 END
 $$;
 GRANT TEMPORARY ON DATABASE :DBNAME TO clinicq_shim;
-SELECT format('SELECT is(tap.attack(%L), ''42501'', %L)', s, 'no forgery: ' || left(s, 90)) FROM unnest(ARRAY[
+-- A setting of that name cannot even be made once the library is loaded.
+SELECT format('SELECT is(tap.attack(%L), %L, %L)', s, CASE WHEN s ~ 'clinicq\.(user_id|roles)' THEN '42602' ELSE '42501' END, 'no forgery: ' || left(s, 90)) FROM unnest(ARRAY[
     'SELECT 1',
     'SET LOCAL clinicq.user_id = ''1''',
     'SELECT set_config(''clinicq.user_id'', ''1'', true), set_config(''clinicq.roles'', ''{admin}'', true), set_config(''clinicq.actor'', ''ada'', true)',

@@ -1,0 +1,442 @@
+#include "keeper.h"
+
+#include "access/heapam.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "actor.h"
+#include "cache.h"
+#include "catalog/pg_database.h"
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "query.h"
+#include "sealing.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+#include "tally.h"
+#include "tcop/tcopprot.h"
+#include "utils/acl.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/varlena.h"
+#include "visit.h"
+
+#define NAME          "clinicq keeper"
+#define TRANCHE       "clinicq_keeper"
+#define DATABASES_MAX 32
+#define LOOK_MS       5000 /* after which a database that came, or a worker that ended, is seen */
+#define BACKOFF_MS    60000
+
+extern PGDLLEXPORT void clinicq_keeper_main(Datum arg);
+extern PGDLLEXPORT void clinicq_keeper_database_main(Datum arg);
+
+typedef struct KeeperState {
+    LWLock *lock;
+    struct {
+        Oid database;
+        pid_t pid;
+    } workers[DATABASES_MAX];
+} KeeperState;
+
+static KeeperState *state = NULL;
+static shmem_request_hook_type previous_request = NULL;
+static shmem_startup_hook_type previous_startup = NULL;
+static char *databases = NULL;
+static int seal_interval = 10;
+
+QUERY(partitions_make, "CALL clinicq.remake_partitions()");
+QUERY(sessions_purge,
+      "DELETE FROM clinicq.session WHERE token_hash IN (SELECT token_hash FROM clinicq.session"
+      " WHERE expires_at <= now() AND coalesce(ends_at, expires_at) <= now()"
+      " ORDER BY expires_at LIMIT 1000 FOR UPDATE SKIP LOCKED)");
+QUERY(attempts_purge_all,
+      "DELETE FROM clinicq.log_in_attempt WHERE ctid = ANY (ARRAY(SELECT ctid"
+      " FROM clinicq.log_in_attempt WHERE last_at < now()"
+      " - CASE WHEN succeeded_at IS NULL THEN interval '1 day' ELSE interval '90 days' END"
+      " ORDER BY last_at LIMIT 1000 FOR UPDATE SKIP LOCKED))");
+
+/* Each runs in a transaction of its own; true: again at once. */
+static Sweep sweep;
+static bool job_seal(void) {
+    return !sealing_is_idle() && seal_batch(&sweep);
+}
+
+static bool job_tallies(void) {
+    tallies_close();
+    return false;
+}
+
+static bool job_partitions(void) {
+    query_write(&partitions_make, NULL, NULL);
+    return false;
+}
+
+static bool job_day_end(void) {
+    visit_close_earlier_of_all();
+    return false;
+}
+
+static bool job_expired(void) {
+    bool more = query_write(&sessions_purge, NULL, NULL) >= 1000;
+
+    return query_write(&attempts_purge_all, NULL, NULL) >= 1000 || more;
+}
+
+typedef struct Job {
+    const char *name;
+    bool (*run)(void);
+    int interval_ms; /* 0: clinicq.seal_interval */
+    TimestampTz due;
+    int backoff_ms;
+    char fault[200]; /* the last error, which is told once */
+} Job;
+
+static Job jobs[] = {
+    {"seal", job_seal, 0},
+    {"tallies", job_tallies, 500},
+    {"day end", job_day_end, 60000},
+    {"expired", job_expired, 60000},
+    {"partitions", job_partitions, 3600000},
+};
+
+/* The configured names; NIL where they cannot be read. Freed with their context. */
+static List *database_names(void) {
+    List *names = NIL;
+    char *copy = pstrdup(databases);
+
+    return SplitIdentifierString(copy, ',', &names) ? names : NIL;
+}
+
+static bool check_databases(char **value, void **extra, GucSource source) {
+    List *names = NIL;
+    char *copy = pstrdup(*value);
+    bool valid = SplitIdentifierString(copy, ',', &names) && list_length(names) <= DATABASES_MAX;
+
+    if (!valid)
+        GUC_check_errdetail("It must be a list of up to %d database names.", DATABASES_MAX);
+    list_free(names);
+    pfree(copy);
+    return valid;
+}
+
+static void keeper_request(void) {
+    if (previous_request != NULL)
+        previous_request();
+    RequestAddinShmemSpace(MAXALIGN(sizeof(KeeperState)));
+    RequestNamedLWLockTranche(TRANCHE, 1);
+}
+
+static void keeper_startup(void) {
+    bool found;
+
+    if (previous_startup != NULL)
+        previous_startup();
+    LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+    state = ShmemInitStruct(TRANCHE, sizeof(KeeperState), &found);
+    if (!found) {
+        memset(state, 0, sizeof *state);
+        state->lock = &GetNamedLWLockTranche(TRANCHE)->lock;
+    }
+    LWLockRelease(AddinShmemInitLock);
+}
+
+bool keeper_is_running(void) {
+    bool running = false;
+
+    if (state == NULL)
+        return false;
+    LWLockAcquire(state->lock, LW_SHARED);
+    for (int i = 0; i < DATABASES_MAX; i++)
+        running =
+            running || (state->workers[i].pid != 0 && state->workers[i].database == MyDatabaseId);
+    LWLockRelease(state->lock);
+    return running;
+}
+
+/* Debian's server finds the library of an extension below a destination folder by this name. */
+static BackgroundWorker worker_of(const char *function) {
+    BackgroundWorker worker = {
+        .bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
+        .bgw_start_time = BgWorkerStart_RecoveryFinished,
+        .bgw_restart_time = 5,
+    };
+
+    strlcpy(worker.bgw_name, NAME, sizeof worker.bgw_name);
+    strlcpy(worker.bgw_type, NAME, sizeof worker.bgw_type);
+    strlcpy(worker.bgw_library_name, "$libdir/clinicq", sizeof worker.bgw_library_name);
+    strlcpy(worker.bgw_function_name, function, sizeof worker.bgw_function_name);
+    return worker;
+}
+
+void keeper_init(void) {
+    BackgroundWorker worker = worker_of("clinicq_keeper_main");
+
+    DefineCustomStringVariable("clinicq.databases", "Databases that the keeper works for.", NULL,
+                               &databases, "clinicq", PGC_SIGHUP, GUC_LIST_INPUT, check_databases,
+                               NULL, NULL);
+    DefineCustomIntVariable(
+        "clinicq.seal_interval",
+        "Seconds between two seals of the audit log, where there is something to seal.", NULL,
+        &seal_interval, 10, 1, 3600, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+    if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
+        return;
+    previous_request = shmem_request_hook;
+    shmem_request_hook = keeper_request;
+    previous_startup = shmem_startup_hook;
+    shmem_startup_hook = keeper_startup;
+    RegisterBackgroundWorker(&worker);
+}
+
+static void wait_ms(long ms) {
+    (void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms,
+                     PG_WAIT_EXTENSION);
+    ResetLatch(MyLatch);
+    CHECK_FOR_INTERRUPTS();
+    if (ConfigReloadPending) {
+        ConfigReloadPending = false;
+        ProcessConfigFile(PGC_SIGHUP);
+    }
+}
+
+static void handle_signals(void) {
+    pqsignal(SIGHUP, SignalHandlerForConfigReload);
+    pqsignal(SIGTERM, die);
+    BackgroundWorkerUnblockSignals();
+}
+
+static bool is_worked_for(Oid database) {
+    bool found = false;
+
+    LWLockAcquire(state->lock, LW_SHARED);
+    for (int i = 0; i < DATABASES_MAX; i++)
+        found = found || (state->workers[i].pid != 0 && state->workers[i].database == database);
+    LWLockRelease(state->lock);
+    return found;
+}
+
+static bool is_named(List *names, const char *name) {
+    ListCell *cell;
+
+    foreach (cell, names)
+        if (strcmp(lfirst(cell), name) == 0)
+            return true;
+    return false;
+}
+
+static void start_worker(Oid database, const char *name) {
+    BackgroundWorker worker = worker_of("clinicq_keeper_database_main");
+
+    if (is_worked_for(database))
+        return;
+    snprintf(worker.bgw_name, sizeof worker.bgw_name, NAME " of %s", name);
+    worker.bgw_restart_time = BGW_NEVER_RESTART;
+    worker.bgw_main_arg = ObjectIdGetDatum(database);
+    if (!RegisterDynamicBackgroundWorker(&worker, NULL))
+        ereport(WARNING, errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+                errmsg("the keeper of database %s cannot be started", name),
+                errhint("Raise max_worker_processes."));
+}
+
+/*
+ * One worker for each configured database that is there; whichever ended is started again. The
+ * catalogue is scanned since a process of no database has no indexes.
+ */
+static void start_missing(void) {
+    Relation catalogue;
+    TableScanDesc scan;
+    HeapTuple row;
+    List *names;
+
+    StartTransactionCommand();
+    (void) GetTransactionSnapshot();
+    names = database_names();
+    catalogue = table_open(DatabaseRelationId, AccessShareLock);
+    scan = table_beginscan_catalog(catalogue, 0, NULL);
+    while ((row = heap_getnext(scan, ForwardScanDirection)) != NULL) {
+        Form_pg_database database = (Form_pg_database) GETSTRUCT(row);
+
+        if (database->datallowconn && is_named(names, NameStr(database->datname)))
+            start_worker(database->oid, NameStr(database->datname));
+    }
+    table_endscan(scan);
+    table_close(catalogue, AccessShareLock);
+    CommitTransactionCommand();
+}
+
+void clinicq_keeper_main(Datum arg) {
+    handle_signals();
+    BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+    for (;;) {
+        start_missing();
+        wait_ms(LOOK_MS);
+    }
+}
+
+static void leave(int code, Datum arg) {
+    LWLockAcquire(state->lock, LW_EXCLUSIVE);
+    state->workers[DatumGetInt32(arg)].pid = 0;
+    LWLockRelease(state->lock);
+}
+
+/* False where another one works for this database, or there is no room. */
+static bool enter(void) {
+    int place = -1;
+
+    LWLockAcquire(state->lock, LW_EXCLUSIVE);
+    for (int i = 0; i < DATABASES_MAX; i++) {
+        if (state->workers[i].pid != 0 && state->workers[i].database == MyDatabaseId) {
+            place = -1;
+            break;
+        }
+        if (state->workers[i].pid == 0 && place < 0)
+            place = i;
+    }
+    if (place >= 0) {
+        state->workers[place].pid = MyProcPid;
+        state->workers[place].database = MyDatabaseId;
+    }
+    LWLockRelease(state->lock);
+    if (place >= 0)
+        before_shmem_exit(leave, Int32GetDatum(place));
+    return place >= 0;
+}
+
+/* Whether the database is still one of those configured. */
+static bool is_wanted(void) {
+    char *name;
+    bool wanted;
+
+    StartTransactionCommand();
+    name = get_database_name(MyDatabaseId);
+    wanted = name != NULL && is_named(database_names(), name);
+    CommitTransactionCommand();
+    return wanted;
+}
+
+/* What it does is done as the owner of the tables: nothing of theirs runs as a superuser. */
+static bool become_owner(void) {
+    Oid owner = get_role_oid("clinicq_owner", true);
+
+    if (!OidIsValid(owner))
+        return false;
+    SetUserIdAndSecContext(owner, SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+    return true;
+}
+
+static void job_failed(Job *job, MemoryContext context) {
+    ErrorData *error;
+
+    MemoryContextSwitchTo(context);
+    HOLD_INTERRUPTS();
+    error = CopyErrorData();
+    FlushErrorState();
+    AbortCurrentTransaction();
+    if (strncmp(error->message, job->fault, sizeof job->fault - 1) != 0) {
+        strlcpy(job->fault, error->message, sizeof job->fault);
+        ereport(LOG, errcode(error->sqlerrcode),
+                errmsg(NAME ": %s failed: %s", job->name, error->message),
+                error->hint ? errhint("%s", error->hint) : 0);
+    }
+    FreeErrorData(error);
+    RESUME_INTERRUPTS();
+    memset(&sweep, 0, sizeof sweep);
+    job->backoff_ms = Min(BACKOFF_MS, Max(1000, 2 * job->backoff_ms));
+}
+
+/* False where the extension is not there, or its tables are not those of this library. */
+static bool run_job(Job *job) {
+    MemoryContext context = CurrentMemoryContext;
+    Oid user;
+    int security;
+    volatile bool ready = false;
+    volatile bool again = false;
+
+    GetUserIdAndSecContext(&user, &security);
+    PG_TRY();
+    {
+        SetCurrentStatementStartTimestamp();
+        StartTransactionCommand();
+        pgstat_report_activity(STATE_RUNNING, job->name);
+        if (become_owner() && cache_is_ready()) {
+            ready = true;
+            SPI_connect();
+            PushActiveSnapshot(GetTransactionSnapshot());
+            again = job->run();
+            PopActiveSnapshot();
+            SPI_finish();
+        }
+        CommitTransactionCommand();
+        SetUserIdAndSecContext(user, security);
+        if (ready) {
+            job->backoff_ms = 0;
+            job->fault[0] = '\0';
+        }
+    }
+    PG_CATCH();
+    {
+        job_failed(job, context);
+        ready = true;
+        again = false;
+    }
+    PG_END_TRY();
+    MemoryContextSwitchTo(context);
+    pgstat_report_stat(false);
+    pgstat_report_activity(STATE_IDLE, NULL);
+    if (!again)
+        job->due = TimestampTzPlusMilliseconds(
+            GetCurrentTimestamp(),
+            job->backoff_ms + (job->interval_ms ? job->interval_ms : 1000 * seal_interval));
+    return ready;
+}
+
+/* The next job that is due; else NULL, and how long nothing is. */
+static Job *next_job(long *wait) {
+    TimestampTz now = GetCurrentTimestamp();
+    Job *next = &jobs[0];
+
+    for (int i = 1; i < lengthof(jobs); i++)
+        if (jobs[i].due < next->due)
+            next = &jobs[i];
+    /* A clock that was set back must not stop all work until it has caught up. */
+    for (int i = 0; i < lengthof(jobs); i++)
+        if (jobs[i].due > TimestampTzPlusMilliseconds(now, 2 * 3600000 + BACKOFF_MS))
+            jobs[i].due = now;
+    *wait = TimestampDifferenceMilliseconds(now, next->due);
+    return next->due <= now ? next : NULL;
+}
+
+void clinicq_keeper_database_main(Datum arg) {
+    MemoryContext context;
+
+    handle_signals();
+    BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(arg), InvalidOid, 0);
+    if (!enter())
+        proc_exit(0);
+    SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_SUSET, PGC_S_OVERRIDE);
+    SetConfigOption("lock_timeout", "5s", PGC_SUSET, PGC_S_OVERRIDE);
+    SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET, PGC_S_OVERRIDE);
+    actor_begin_worker(NAME);
+    context = AllocSetContextCreate(TopMemoryContext, NAME, ALLOCSET_DEFAULT_SIZES);
+    while (is_wanted()) {
+        long wait = 0;
+        Job *job;
+
+        MemoryContextSwitchTo(context);
+        while ((job = next_job(&wait)) != NULL) {
+            CHECK_FOR_INTERRUPTS();
+            if (!run_job(job)) {
+                wait = LOOK_MS; /* until CALL clinicq.migrate() */
+                break;
+            }
+        }
+        MemoryContextReset(context);
+        wait_ms(Max(wait, 10));
+    }
+    proc_exit(0);
+}
