@@ -283,3 +283,14 @@ CREATE FUNCTION clinicq_api.reset_totp(path text[], query jsonb, body text) RETU
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_reset_totp';
 COMMENT ON FUNCTION clinicq_api.reset_totp(text[], jsonb, text) IS
     'Takes away the second factor of a user who has lost it; ends the sessions. Who: admin.';
+
+CREATE FUNCTION clinicq_api.list_reports(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_list_reports';
+COMMENT ON FUNCTION clinicq_api.list_reports(text[], jsonb, text) IS
+    'The reports there are, with their parameters. Who: admin, reporter.';
+
+CREATE FUNCTION clinicq_api.get_report(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_get_report';
+COMMENT ON FUNCTION clinicq_api.get_report(text[], jsonb, text) IS
+    'A report as JSON or CSV (format), for a period of ten years at the most (from, to; the last 31 days, or 366 for months) and all queues or one (queue); board: as of a moment (at). '
+    'In CSV, a text that a spreadsheet would take for a formula gets an apostrophe in front, unless safe=off. Who: admin, reporter.';

@@ -37,6 +37,7 @@ BEGIN
     CALL clinicq.remake_settings();
     CALL clinicq.remake_triggers();
     CALL clinicq.remake_views();
+    CALL clinicq.remake_reports();
     CALL clinicq.remake_routes();
     CALL clinicq.remake_problems();
     CALL clinicq.remake_grants();

@@ -9,9 +9,23 @@ LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET stan
             'tags', jsonb_build_array(split_part(r.path, '/', 3)),
             'security', CASE WHEN r.who = '{anyone}' THEN '[]' ELSE '[{"token": []}]' END::jsonb,
             'parameters', (
-                SELECT jsonb_agg(jsonb_build_object('name', m[1], 'in', 'path', 'required', true,
-                    'schema', jsonb_build_object('type', CASE m[1] WHEN 'id' THEN 'integer' ELSE 'string' END)))
-                FROM regexp_matches(r.path, '\{([a-z_]+)\}', 'g') AS m),
+                SELECT jsonb_agg(p.parameter) FROM (
+                    SELECT jsonb_build_object('name', m[1], 'in', 'path', 'required', true,
+                        'schema', CASE WHEN m[1] = 'id' THEN '{"type": "integer"}' WHEN r.path = '/api/reports/{name}/'
+                            THEN jsonb_build_object('type', 'string', 'enum', (SELECT jsonb_agg(n.name) FROM clinicq_report.reports() n))
+                            ELSE '{"type": "string"}' END)
+                    FROM regexp_matches(r.path, '\{([a-z_]+)\}', 'g') AS m
+                    UNION ALL
+                    SELECT jsonb_build_object('name', q.name, 'in', 'query', 'schema', q.schema::jsonb, 'description', q.description)
+                    FROM (VALUES
+                        ('from', '{"type": "string", "format": "date"}', 'First day, or a day of the first month.'),
+                        ('to', '{"type": "string", "format": "date"}', 'Last day; today where it is left out.'),
+                        ('queue', '{"type": "integer"}', 'One queue.'),
+                        ('at', '{"type": "string", "format": "date-time"}', 'The moment of the board.'),
+                        ('format', '{"type": "string", "enum": ["json", "csv"]}', 'json where it is left out.'),
+                        ('safe', '{"type": "string", "enum": ["on", "off"]}', 'Whether formulas in CSV are made harmless; on where it is left out.')
+                    ) AS q (name, schema, description) WHERE r.path = '/api/reports/{name}/'
+                ) AS p (parameter)),
             'requestBody', CASE r.body WHEN 'fields' THEN '{"content": {
                 "application/json": {"schema": {"type": "object"}},
                 "application/x-www-form-urlencoded": {"schema": {"type": "object"}},

@@ -1,18 +1,21 @@
 -- The schema clinicq, which holds the tables, is no member of the extension: it is named in the
--- control file. These two hold code only.
+-- control file. These hold code only.
 CREATE SCHEMA clinicq_api;
 CREATE SCHEMA clinicq_audit;
+CREATE SCHEMA clinicq_report;
 
 COMMENT ON SCHEMA clinicq IS 'ClinicQ: the tables of the clinic, and the functions for psql.';
 COMMENT ON SCHEMA clinicq_api IS 'ClinicQ: what the HTTP shim calls, and the functions that routes name.';
 COMMENT ON SCHEMA clinicq_audit IS 'ClinicQ: what auditors read.';
+COMMENT ON SCHEMA clinicq_report IS 'ClinicQ: reports by direct SQL, without names of patients.';
 
 -- Tables are made by migrate(), which runs as clinicq_owner.
 GRANT USAGE, CREATE ON SCHEMA clinicq TO clinicq_owner;
-GRANT USAGE, CREATE ON SCHEMA clinicq_api, clinicq_audit TO clinicq_owner;
+GRANT USAGE, CREATE ON SCHEMA clinicq_api, clinicq_audit, clinicq_report TO clinicq_owner;
 GRANT USAGE ON SCHEMA clinicq TO clinicq_admin, clinicq_doctor, clinicq_assistant,
     clinicq_display, clinicq_auditor, clinicq_reporter;
 GRANT USAGE ON SCHEMA clinicq_audit TO clinicq_auditor, clinicq_admin;
+GRANT USAGE ON SCHEMA clinicq_report TO clinicq_admin, clinicq_reporter;
 GRANT USAGE ON SCHEMA clinicq_api TO clinicq_shim;
 
 -- An index names the operator class of pg_trgm, which may stand in a schema that is closed to others.

@@ -37,11 +37,17 @@ void json_bool(StringInfo json, const char *key, bool value) {
     appendStringInfoString(json, value ? "true" : "false");
 }
 
-static void append_date(StringInfo json, DateADT value) {
+void text_date(StringInfo out, DateADT value) {
     int year, month, day;
 
     j2date(value + POSTGRES_EPOCH_JDATE, &year, &month, &day);
-    appendStringInfo(json, "\"%04d-%02d-%02d\"", year, month, day);
+    appendStringInfo(out, "%04d-%02d-%02d", year, month, day);
+}
+
+static void append_date(StringInfo json, DateADT value) {
+    appendStringInfoChar(json, '"');
+    text_date(json, value);
+    appendStringInfoChar(json, '"');
 }
 
 void json_date(StringInfo json, const char *key, DateADT value) {
@@ -49,19 +55,25 @@ void json_date(StringInfo json, const char *key, DateADT value) {
     append_date(json, value);
 }
 
-void json_timestamp(StringInfo json, const char *key, TimestampTz value, const char *zone) {
+void text_timestamp(StringInfo out, TimestampTz value, const char *zone) {
     struct pg_tm tm;
     fsec_t fraction;
 
-    json_key(json, key);
     if (timestamp2tm(value, NULL, &tm, &fraction, NULL, NULL) != 0)
         ereport(ERROR, errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
                 errmsg("timestamp out of range"));
-    appendStringInfo(json, "\"%04d-%02d-%02dT%02d:%02d:%02d", tm.tm_year, tm.tm_mon, tm.tm_mday,
+    appendStringInfo(out, "%04d-%02d-%02dT%02d:%02d:%02d", tm.tm_year, tm.tm_mon, tm.tm_mday,
                      tm.tm_hour, tm.tm_min, tm.tm_sec);
     if (fraction != 0)
-        appendStringInfo(json, ".%06d", (int) fraction);
-    appendStringInfo(json, "%s\"", zone);
+        appendStringInfo(out, ".%06d", (int) fraction);
+    appendStringInfoString(out, zone);
+}
+
+void json_timestamp(StringInfo json, const char *key, TimestampTz value, const char *zone) {
+    json_key(json, key);
+    appendStringInfoChar(json, '"');
+    text_timestamp(json, value, zone);
+    appendStringInfoChar(json, '"');
 }
 
 void json_date_array(StringInfo json, const char *key, Datum array) {

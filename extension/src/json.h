@@ -18,6 +18,9 @@ extern void json_bool(StringInfo json, const char *key, bool value);
 extern void json_date(StringInfo json, const char *key, DateADT value);
 /* RFC 3339 in UTC, six digits of a second or none. zone: "Z" or "+00:00". */
 extern void json_timestamp(StringInfo json, const char *key, TimestampTz value, const char *zone);
+/* The texts of both, without quotes. */
+extern void text_date(StringInfo out, DateADT value);
+extern void text_timestamp(StringInfo out, TimestampTz value, const char *zone);
 /* An array of dates, from a date[]. */
 extern void json_date_array(StringInfo json, const char *key, Datum array);
 

@@ -87,6 +87,10 @@ static const SettingRule rules[SETTING_COUNT] = {
         {"audit_read_minutes", "5", .min = 1, .max = 60,
          .description =
              "Minutes in which equal looks of one user are one event of the audit log, with a count."},
+    [SETTING_REPORT_TIMEOUT_SECONDS] =
+        {"report_timeout_seconds", "60", .min = 1, .max = 86400,
+         .description =
+             "Seconds that a report may take, or its transaction may idle, in a session that has no such limits of its own."},
 };
 
 QUERY(settings_all, "SELECT name, value FROM clinicq.setting");

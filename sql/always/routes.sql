@@ -47,6 +47,9 @@ INSERT INTO clinicq.route (method, path, function, class, body, lane, who, summa
     ('PATCH', '/api/visits/{id}/no_show/', 'clinicq_api.mark_no_show', 'write', 'none', NULL, '{admin,doctor,assistant}', 'The patient was called and did not come.', true),
     ('PATCH', '/api/visits/{id}/recall/', 'clinicq_api.recall_visit', 'write', 'none', NULL, '{admin,doctor,assistant}', 'Back to the queue after a no-show.', true),
 
+    ('GET', '/api/reports/', 'clinicq_api.list_reports', 'read', 'none', NULL, '{admin,reporter}', 'The reports there are, with their parameters.', true),
+    ('GET', '/api/reports/{name}/', 'clinicq_api.get_report', 'slow', 'none', NULL, '{admin,reporter}', 'A report as JSON or CSV.', true),
+
     ('GET', '/api/users/', 'clinicq_api.list_users', 'read', 'none', NULL, '{admin}', 'All users, by name.', true),
     ('POST', '/api/users/', 'clinicq_api.create_user', 'slow', 'fields', NULL, '{admin}', 'Create a user; answers a generated password where none was given.', true),
     ('GET', '/api/users/{id}/', 'clinicq_api.get_user', 'read', 'none', NULL, '{admin}', 'One user.', true),

@@ -16,7 +16,7 @@ my %id = (
 
 sub path ($route) {
     my ($family) = $route->{path} =~ m{^(/api/\w+/)};
-    return path_of($route, id => $id{ $family // '' } // 0, registration_number => $visit->{patient});
+    return path_of($route, id => $id{ $family // '' } // 0, registration_number => $visit->{patient}, name => 'no_shows');
 }
 
 my $search = '?q=nobody';

@@ -19,8 +19,10 @@ for my $path (sort keys %{ $api->{paths} }) {
         push @described, uc($method) . " $path";
         my $it = $operation{ uc($method) . " $path" } = $api->{paths}{$path}{$method};
         ok(!grep({ !defined $it->{$_} || !length $it->{$_} } qw(summary description operationId responses security)), uc($method) . " $path has its members");
-        is(join(' ', map { $_->{name} } @{ $it->{parameters} // [] }), join(' ', $path =~ /\{(\w+)\}/g), '... its path parameters');
-        ok(!grep({ $_->{in} ne 'path' || !$_->{required} || !$_->{schema}{type} } @{ $it->{parameters} // [] }), '... required, with a type');
+        my ($in_path, $others) = map { my $in = $_; [grep { ($_->{in} eq 'path') eq $in } @{ $it->{parameters} // [] }] } 1, '';
+        is(join(' ', map { $_->{name} } @$in_path), join(' ', $path =~ /\{(\w+)\}/g), '... its path parameters');
+        ok(!grep({ !$_->{required} || !$_->{schema}{type} } @$in_path), '... required, with a type');
+        ok(!grep({ $_->{in} ne 'query' || $_->{required} || !$_->{schema}{type} || !length $_->{description} } @$others), '... others are of the query, with a type and a description');
         ok($it->{responses}{default} && grep({ /^2/ } keys %{ $it->{responses} }), '... success and failure');
     }
 }
@@ -60,7 +62,7 @@ $id{emergency} = call(POST => "/api/patients/$guarded/emergency/", as => 'doctor
 call(POST => "/api/patients/$visit->{patient}/access/", as => 'admin', json => { username => 'doctor' });
 for my $route (grep { $_->{path} !~ /logout/ } ROUTES) {
     my ($family) = $route->{path} =~ m{^/api/(\w+)};
-    my $path = path_of($route, id => $id{$family}, registration_number => $visit->{patient}, username => 'doctor');
+    my $path = path_of($route, id => $id{$family}, registration_number => $visit->{patient}, username => 'doctor', name => 'no_shows');
     my $answer = call($route->{method} => $path . ($path =~ /search/ ? '?q=x' : ''), as => 'admin', $route->{body} eq 'fields' ? (json => {}) : ());
     ok($answer->{status} =~ /^(?:20[014]|400|409)$/ && ($answer->{status} == 204 || defined $answer->{json}), "$route->{method} $route->{path} answers")
         or diag("$answer->{status} $answer->{content}");

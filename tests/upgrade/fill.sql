@@ -13,6 +13,9 @@ SELECT clinicq.open_visit(to_char(n, '"01-00-"FM000'), n % 3 + 1) FROM generate_
 SELECT clinicq.start_visit(1, 1), clinicq.enter_room(1), clinicq.finish_visit(1), clinicq.start_visit(2, 2), clinicq.mark_no_show(2);
 SELECT clinicq.transfer_visit(4, 3), clinicq.cancel_visit(5), clinicq.start_visit(6);
 SELECT clinicq.remove_patient('01-00-150');
+UPDATE clinicq.visit SET service_day = service_day - 10 WHERE id = 1;
+SELECT clinicq.summarise_days(30);
+UPDATE clinicq.visit SET version = version + 1 WHERE id = 1;
 INSERT INTO clinicq.audit_event (at, transaction_id, actor_name, roles, door, action, entity)
     VALUES ('2001-02-03', '7', 'somebody', '{}', 'psql', 'UPDATE', 'patient');
 CREATE SCHEMA own;
