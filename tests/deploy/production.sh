@@ -57,7 +57,6 @@ chmod 600 /etc/clinicq/tls.key
 
 cd /srv/clinicq
 . /srv/commands >/srv/said
-cp roles.sql clinicq.dump /srv/
 
 ask() { curl -sS -m 10 --cacert /etc/clinicq/tls.crt --resolve clinic.example:443:127.0.0.1 -w '\n%{http_code}\n' "$@"; }
 log_in() { ask https://clinic.example/api/auth/login/ -d username=head --data-urlencode "password=$1"; }
@@ -76,7 +75,7 @@ promtool check config /etc/prometheus/prometheus.yml >/srv/promtool
 
 # Restored, on the roles that are there, as it was when the commands ended.
 runuser -u postgres -- dropdb -f clinicq
-runuser -u postgres -- pg_restore -C -d postgres <clinicq.dump
+runuser -u postgres -- pg_restore -C -d postgres </var/backups/clinicq.dump
 log_in "$once" >/srv/unmigrated
 psql -U clinicq_dba -c 'CALL clinicq.migrate()' clinicq
 for _ in {1..40}; do
@@ -103,6 +102,6 @@ check_is "the first administrator's password serves for nothing but another" "$(
 check_is "... with which he logs in, over TLS" "$(last_of logged_in)" 200
 check_is "the log is the shim's alone, and rotates" "$(stat -c %a "$root/var/log/clinicq") $(tr '\n' ' ' <"$root/srv/logs")" "750 shim.log shim.log.1 "
 check "Prometheus takes the rules with the lines at their head" grep -q 'SUCCESS: .*rules found' "$root/srv/promtool"
-check_is "the backups are closed to others" "$(stat -c %a "$root/srv/roles.sql" "$root/srv/clinicq.dump" | tr '\n' ' ')" "600 600 "
+check_is "the backups are closed to others" "$(cd "$root/var/backups" && stat -c '%n %a' clinicq* | tr '\n' ' ')" "clinicq-roles.sql 600 clinicq.dump 600 "
 check_is "restored, it refuses to work before migrate(), and works after it" "$(last_of unmigrated) $(last_of restored)" "503 200"
 check_is "... with the database's settings" "$(cat "$root/srv/verbosity")" terse
