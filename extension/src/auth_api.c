@@ -5,6 +5,7 @@
 
 #include "access/xact.h"
 #include "actor.h"
+#include "audit.h"
 #include "dispatch.h"
 #include "error.h"
 #include "fields.h"
@@ -156,13 +157,19 @@ Datum clinicq_api_refresh(PG_FUNCTION_ARGS) {
 Datum clinicq_api_log_out(PG_FUNCTION_ARGS) {
     bool in_cookie;
 
-    session_log_out(request_token(), &in_cookie);
+    SPI_connect();
+    if (session_log_out(request_token(), &in_cookie))
+        audit_event("LOG_OUT", "app_user", actor_current()->user_id, "done");
+    SPI_finish();
     return reply(204, NULL, in_cookie ? cookie_header(NULL) : NULL);
 }
 
 Datum clinicq_api_log_out_everywhere(PG_FUNCTION_ARGS) {
+    int64 user_id = actor_current()->user_id;
+
     SPI_connect();
-    session_end_all(actor_current()->user_id);
+    session_end_all(user_id);
+    audit_event("LOG_OUT", "app_user", user_id, "everywhere");
     SPI_finish();
     return reply(204, NULL, NULL);
 }
@@ -193,6 +200,7 @@ Datum clinicq_api_end_session(PG_FUNCTION_ARGS) {
     SPI_connect();
     if (!session_end(id, of_anybody ? 0 : actor->user_id))
         error_not_found("session", psprintf(INT64_FORMAT, id));
+    audit_event("LOG_OUT", "session", id, "ended");
     SPI_finish();
     return reply(204, NULL, NULL);
 }

@@ -22,8 +22,8 @@ PG_FUNCTION_INFO_V1(clinicq_reset_totp);
 #define STEP_SECONDS    30
 #define WINDOW          1 /* steps before and after the present one that serve too */
 #define RECOVERY_CODES  10
-#define RECOVERY_BYTES  10
-#define RECOVERY_LENGTH 16 /* in base 32 */
+#define RECOVERY_BYTES  15 /* random enough to be stored as a plain SHA-256 */
+#define RECOVERY_LENGTH 24 /* in base 32 */
 #define CODE_DIGITS     6
 
 QUERY(totp_confirmed, "SELECT FROM clinicq.totp WHERE user_id = $1 AND confirmed_at IS NOT NULL",

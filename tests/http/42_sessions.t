@@ -56,6 +56,8 @@ is(me($phone), 401, '... at once');
 refused(call(GET => "/api/auth/sessions/?user=$user->{username}", as => 'assistant'), 403, 'detail', 'only an admin lists those of others');
 is(scalar @{ call(GET => "/api/auth/sessions/?user=$user->{username}", as => 'admin')->{json} }, 1, '... who can');
 
+is(join(' ', map { "$_->[0] $_->[1]" } db_rows("SELECT entity, outcome FROM clinicq.audit_event WHERE action = 'LOG_OUT' AND actor_name = '$user->{username}' ORDER BY id")), 'app_user done app_user everywhere session ended', 'each end of a session is in the audit log');
+
 # Passwords.
 sub change (%fields) { call(POST => '/api/auth/password/', token => $desk, json => \%fields) }
 refused(change(old_password => 'wrong', password => 'nine copper lanterns 64'), 400, ['old_password'], 'a change needs the old password');
