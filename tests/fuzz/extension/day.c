@@ -46,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         return 0;
     }
     query = fields_of(text);
-    found = read_day(query, "date", &value);
+    found = query_day(query, "date", &value);
     PROPERTY(found == judge_day(text, &day));
     PROPERTY(has_faults(query->faults) == !found);
     PROPERTY(!found || DatumGetDateADT(value) == day);
