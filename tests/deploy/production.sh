@@ -27,7 +27,7 @@ start() {
     return 1
 }
 case $* in
-'reload postgresql') pg_ctlcluster 17 main reload ;;
+'restart postgresql') pg_ctlcluster 17 main restart ;;
 'reload nginx') nginx -s reload ;;
 daemon-reload) systemd-analyze verify --man=no /etc/systemd/system/clinicq-shim.service ;;
 'enable --now clinicq-shim') start ;;
@@ -57,6 +57,8 @@ chmod 600 /etc/clinicq/tls.key
 
 cd /srv/clinicq
 . /srv/commands >/srv/said
+
+runuser -u postgres -- psql -Atc "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'clinicq keeper%'" >/srv/keeper
 
 ask() { curl -sS -m 10 --cacert /etc/clinicq/tls.crt --resolve clinic.example:443:127.0.0.1 -w '\n%{http_code}\n' "$@"; }
 log_in() { ask https://clinic.example/api/auth/login/ -d username=head --data-urlencode "password=$1"; }
@@ -98,6 +100,7 @@ check "README, Going to production: every command succeeds" walked
 [ "$tap_failed" = "$before" ] || return 0
 check "... clinicq-shim check passes" test "$(grep -c ' ok  *-$' "$root/srv/said")" -ge 11
 check_is "... with nothing to say" "$(grep -cE ' (FAILED|warning) ' "$root/srv/said")" 0
+check "the keeper works" test "$(last_of keeper)" -ge 1
 check_is "the first administrator's password serves for nothing but another" "$(last_of before) $(last_of changed)" "403 204"
 check_is "... with which he logs in, over TLS" "$(last_of logged_in)" 200
 check_is "the log is the shim's alone, and rotates" "$(stat -c %a "$root/var/log/clinicq") $(tr '\n' ' ' <"$root/srv/logs")" "750 shim.log shim.log.1 "
