@@ -57,3 +57,6 @@ CREATE OR REPLACE TRIGGER clinicq_stale_update AFTER UPDATE ON clinicq.visit FOR
         OR NEW.service_day < (clock_timestamp() AT TIME ZONE 'UTC')::date - 1) EXECUTE FUNCTION clinicq.mark_stale_day();
 CREATE OR REPLACE TRIGGER clinicq_stale_delete AFTER DELETE ON clinicq.visit FOR EACH ROW
     WHEN (OLD.service_day < (clock_timestamp() AT TIME ZONE 'UTC')::date - 1) EXECUTE FUNCTION clinicq.mark_stale_day();
+
+-- Which events there are is a matter of code, so it is said with it.
+COMMENT ON COLUMN clinicq.audit_event.action IS 'INSERT, UPDATE, DELETE or TRUNCATE of a table; READ, SEARCH, REFUSED (counted); LOG_IN, LOG_OUT, REFRESH_REUSED, TOTP, RECOVERY_CODE, EMERGENCY, ERASE.';
