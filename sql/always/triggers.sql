@@ -59,4 +59,4 @@ CREATE OR REPLACE TRIGGER clinicq_stale_delete AFTER DELETE ON clinicq.visit FOR
     WHEN (OLD.service_day < (clock_timestamp() AT TIME ZONE 'UTC')::date - 1) EXECUTE FUNCTION clinicq.mark_stale_day();
 
 -- Which events there are is a matter of code, so it is said with it.
-COMMENT ON COLUMN clinicq.audit_event.action IS 'INSERT, UPDATE, DELETE or TRUNCATE of a table; READ, SEARCH, REFUSED (counted); LOG_IN, LOG_OUT, REFRESH_REUSED, TOTP, RECOVERY_CODE, EMERGENCY, ERASE.';
+COMMENT ON COLUMN clinicq.audit_event.action IS 'INSERT, UPDATE, DELETE or TRUNCATE of a table; READ, SEARCH, REFUSED (counted); LOG_IN, LOG_OUT, REFRESH_REUSED, TOTP, RECOVERY_CODE, EMERGENCY, ERASE, EXPORT.';
