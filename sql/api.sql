@@ -134,6 +134,13 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_review_em
 COMMENT ON FUNCTION clinicq_api.review_emergency(text[], jsonb, text) IS
     'Close the review of an emergency with what it found (review); not by who opened it. Who: admin.';
 
+CREATE FUNCTION clinicq_api.list_events(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_list_events';
+COMMENT ON FUNCTION clinicq_api.list_events(text[], jsonb, text) IS
+    'The audit log, newest first: from, to (times, or days in UTC), actor, action, entity, entity_id, patient (registration number: all that belongs to the record), '
+    'outcome, door, client, request_id; page_size up to 500, then next. A page looks at 100,000 events at the most, so one that is not full may have a next. '
+    'Events without id are still being counted. Who is no auditor does not see changes of restricted patients, nor what was searched. Who: admin, auditor.';
+
 CREATE FUNCTION clinicq_api.list_visits(path text[], query jsonb, body text) RETURNS clinicq_api.reply
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_list_visits';
 COMMENT ON FUNCTION clinicq_api.list_visits(text[], jsonb, text) IS

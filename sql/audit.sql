@@ -16,3 +16,14 @@ AS 'MODULE_PATHNAME', 'clinicq_close_tallies';
 COMMENT ON FUNCTION clinicq.close_tallies() IS
     'Writes the counted events (looks and refusals) whose time is over into the audit log, up to 10,000, and those that shared memory holds into clinicq.audit_tally; returns how many events it wrote. '
     'The keeper calls it twice a second. Who: admin, auditor.';
+
+CREATE FUNCTION clinicq_audit.patient_history(registration_number text,
+    OUT id bigint, OUT at timestamptz, OUT transaction_id xid8, OUT actor_id bigint, OUT actor_name text, OUT roles text[],
+    OUT door text, OUT client inet, OUT request_id text, OUT action text, OUT entity text, OUT entity_id text,
+    OUT changes jsonb, OUT outcome text) RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'clinicq_patient_history';
+COMMENT ON FUNCTION clinicq_audit.patient_history(text) IS
+    'Who looked at a patient, who tried to, what changed and by whom: the events of the record, its visits and who may see it, the oldest first; a removed patient''s too. '
+    'Columns as of clinicq_audit.event. Who is no auditor gets changes as NULL where they would show a restricted patient. Reading it is a look (outcome history). '
+    'Errors: P0002 no such patient. Who: admin, auditor.';

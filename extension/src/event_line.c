@@ -26,6 +26,13 @@ static void line_literal(StringInfo line, const char *key, const char *literal) 
     appendStringInfoString(line, literal);
 }
 
+static void line_number(StringInfo line, const char *key, Datum value, bool isnull) {
+    if (isnull)
+        line_literal(line, key, "null");
+    else
+        json_int(line, key, DatumGetInt64(value));
+}
+
 /* A row of before the table was guarded may hold any time; each has one text. */
 void line_instant(StringInfo line, const char *key, TimestampTz at) {
     struct pg_tm tm;
@@ -60,15 +67,16 @@ static void line_roles(StringInfo line, Datum array) {
 
 void event_line(StringInfo line, const Datum *values, const bool *nulls) {
     appendStringInfoChar(line, '{');
-    json_int(line, "id", DatumGetInt64(values[0]));
+    line_number(line, "id", values[0], nulls[0]);
     line_instant(line, "at", DatumGetTimestampTz(values[1]));
-    json_key(line, "transaction_id");
-    appendStringInfo(line, UINT64_FORMAT,
-                     U64FromFullTransactionId(DatumGetFullTransactionId(values[2])));
-    if (nulls[3])
-        line_literal(line, "actor_id", "null");
-    else
-        json_int(line, "actor_id", DatumGetInt64(values[3]));
+    if (nulls[2])
+        line_literal(line, "transaction_id", "null");
+    else {
+        json_key(line, "transaction_id");
+        appendStringInfo(line, UINT64_FORMAT,
+                         U64FromFullTransactionId(DatumGetFullTransactionId(values[2])));
+    }
+    line_number(line, "actor_id", values[3], nulls[3]);
     line_text(line, "actor_name", values[4], nulls[4]);
     line_roles(line, values[5]);
     line_text(line, "door", values[6], nulls[6]);

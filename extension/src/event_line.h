@@ -14,7 +14,8 @@
     "e.id, e.at, e.transaction_id, e.actor_id, e.actor_name, e.roles, e.door, e.client," \
     " e.request_id, e.action, e.entity, e.entity_id, e.changes, e.outcome"
 
-/* Appends the line of an event, given by its EVENT_COLUMNS. */
+/* Appends the line of an event, given by its EVENT_COLUMNS. One that is still being counted, and is
+ * never hashed, has neither id nor transaction. */
 extern void event_line(StringInfo line, const Datum *values, const bool *nulls);
 
 /* "at": in UTC, with six digits of a second, whatever the time. */

@@ -34,6 +34,7 @@ INSERT INTO clinicq.route (method, path, function, class, body, lane, who, summa
     ('POST', '/api/patients/{registration_number}/emergency/', 'clinicq_api.open_emergency', 'write', 'fields', NULL, '{admin,doctor}', 'Open a restricted record in an emergency (reason).', true),
     ('GET', '/api/emergency/', 'clinicq_api.list_emergencies', 'read', 'none', NULL, '{admin,auditor}', 'Emergencies, newest first; ?reviewed=false for those that wait for review.', true),
     ('PATCH', '/api/emergency/{id}/', 'clinicq_api.review_emergency', 'write', 'fields', NULL, '{admin}', 'Close the review of an emergency (review).', true),
+    ('GET', '/api/audit/', 'clinicq_api.list_events', 'slow', 'none', NULL, '{admin,auditor}', 'The audit log, newest first, with filters.', true),
 
     ('GET', '/api/visits/', 'clinicq_api.list_visits', 'read', 'none', NULL, '{admin,doctor,assistant,display}', 'Visits of today, or of the days asked for.', true),
     ('POST', '/api/visits/', 'clinicq_api.open_visit', 'write', 'fields', 'queue', '{admin,assistant}', 'Open a visit: gives the next token of the queue.', true),

