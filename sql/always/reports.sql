@@ -269,9 +269,10 @@ COMMENT ON COLUMN clinicq_report.open_visits.changed_at IS 'When the visit last 
 COMMENT ON COLUMN clinicq_report.open_visits.seconds IS 'Seconds since opened_at.';
 
 CREATE OR REPLACE VIEW clinicq_report.open_visits_named AS
-    SELECT o.*, p.registration_number, p.name AS patient, p.phone
+    SELECT o.*, p.registration_number, CASE WHEN p.restricted THEN 'Restricted' ELSE p.name END AS patient,
+        CASE WHEN NOT p.restricted THEN p.phone END AS phone
     FROM clinicq_report.open_visits o JOIN clinicq.visit v ON v.id = o.visit_id JOIN clinicq.patient p ON p.id = v.patient_id;
-COMMENT ON VIEW clinicq_report.open_visits_named IS 'open_visits with patients. Granted to nobody; a clinic that wants it grants SELECT on it to one reporting login.';
+COMMENT ON VIEW clinicq_report.open_visits_named IS 'open_visits with patients, restricted ones masked. Granted to nobody; a clinic that wants it grants SELECT on it to one reporting login.';
 COMMENT ON COLUMN clinicq_report.open_visits_named.day IS 'Service day.';
 COMMENT ON COLUMN clinicq_report.open_visits_named.queue_id IS 'Queue.';
 COMMENT ON COLUMN clinicq_report.open_visits_named.visit_id IS 'Key of the visit.';

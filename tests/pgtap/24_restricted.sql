@@ -102,6 +102,10 @@ SELECT is(tap.act(r, format('SELECT concat_ws(''|'', p.name, p.phone, p.gender, 
 SELECT is(tap.act(r, 'SELECT count(*) FROM clinicq.find_patients(''quill'')'), '0', r || ' finds nobody by name') FROM unnest(ARRAY['admin', 'doctor', 'assistant']) AS r;
 SELECT is(tap.state(r, format('SELECT clinicq.update_patient(%L, phone => ''1'')', :'star')), 'QC423', r || ' changes nothing') FROM unnest(ARRAY['admin', 'doctor', 'assistant']) AS r;
 
+-- Reporting shows the name to nobody, whoever is granted it.
+SELECT is((SELECT concat_ws('|', patient, phone) FROM clinicq_report.open_visits_named WHERE registration_number = :'star'), 'Restricted', 'a report of open visits is masked');
+SELECT is((SELECT patient FROM clinicq_report.open_visits_named WHERE registration_number = :'plain'), 'Zenobia Plain', 'and names others');
+
 -- Writes are refused, and write nothing.
 INSERT INTO tap.request (part, who, what, route, path, body)
     SELECT 'write', u, m, m || ' /api/patients/{registration_number}/', ARRAY[:'star'], '{"name": "X"}' FROM unnest(ARRAY['other', 'admin']) AS u, unnest(ARRAY['PUT', 'PATCH', 'DELETE']) AS m;
