@@ -35,6 +35,7 @@ fuzz: ## search for input that breaks a parser, for ten minutes
 bench: ## measure speed
 	@docker/local/packages run bench
 	@tests/load/bench
+	@tests/load/bench-audit
 
 coverage: ## run every suite on instrumented builds; lines covered must reach the floor
 	@COVERAGE=1 tests/run $(SUITES)

@@ -17,6 +17,7 @@
 #define WRITTEN_ONCE  4000 /* in one transaction of close_tallies() */
 #define DATABASES_MAX 32
 #define FRESH         USECS_PER_SEC
+#define SCAN_INTERVAL (5 * USECS_PER_SEC) /* for those whose time is over */
 #define TRANCHE       "clinicq_gather"
 #define DUMP_FILE     PGSTAT_STAT_PERMANENT_DIRECTORY "/clinicq_gathered.stat"
 #define DUMP_MAGIC    0x20261121
@@ -45,12 +46,18 @@ typedef struct Gathered {
     char request_id[68];
 } Gathered;
 
+/* What is written for one database. Database and times under the lock; flushed_at is read without.
+ */
+typedef struct GatherFlush {
+    Oid database;
+    TimestampTz flushed_at;
+    TimestampTz scanned_at;  /* 0: the table has to be gone through */
+    pg_atomic_uint32 unseen; /* entries that came since */
+} GatherFlush;
+
 typedef struct GatherState {
     LWLock *lock; /* exclusive: to add or remove */
-    struct {
-        Oid database;
-        TimestampTz flushed_at;
-    } flushes[DATABASES_MAX]; /* under lock; flushed_at is read without */
+    GatherFlush flushes[DATABASES_MAX];
 } GatherState;
 
 static GatherState *state = NULL;
@@ -125,8 +132,10 @@ static void dump_read(void) {
         return;
     if (fread(head, sizeof head, 1, file) == 1 && head[0] == DUMP_MAGIC &&
         head[1] == sizeof(Gathered))
-        while (fread(&item, sizeof item, 1, file) == 1)
+        while (fread(&item, sizeof item, 1, file) == 1) {
+            item.written = false; /* the count too is written at once */
             give_back(&item);
+        }
     FreeFile(file);
     durable_unlink(DUMP_FILE, LOG);
 }
@@ -165,6 +174,8 @@ static void gather_startup(void) {
     state = ShmemInitStruct("clinicq gather", sizeof(GatherState), &found);
     if (!found) {
         memset(state, 0, sizeof *state);
+        for (int i = 0; i < DATABASES_MAX; i++)
+            pg_atomic_init_u32(&state->flushes[i].unseen, 0);
         state->lock = &(GetNamedLWLockTranche(TRANCHE)[0].lock);
     }
     table = ShmemInitHash("clinicq gathered", GATHERED_MAX, GATHERED_MAX, &control,
@@ -177,22 +188,35 @@ static void gather_startup(void) {
     }
 }
 
-/* Does somebody write this database's? */
-static bool is_served(TimestampTz now) {
+/* The flush of this database; NULL where nobody has written it yet. */
+static GatherFlush *flush_find(void) {
     for (int i = 0; i < DATABASES_MAX; i++)
         if (state->flushes[i].database == MyDatabaseId)
-            return now - state->flushes[i].flushed_at < FRESH;
-    return false;
+            return &state->flushes[i];
+    return NULL;
 }
 
-static void served(TimestampTz at) {
-    LWLockAcquire(state->lock, LW_EXCLUSIVE);
-    for (int i = 0; i < DATABASES_MAX; i++)
-        if (state->flushes[i].database == MyDatabaseId || !OidIsValid(state->flushes[i].database)) {
-            state->flushes[i].database = MyDatabaseId;
-            state->flushes[i].flushed_at = at;
-            break;
+/* The same, made if there is room. Under the lock. */
+static GatherFlush *flush_enter(void) {
+    GatherFlush *flush = flush_find();
+
+    for (int i = 0; flush == NULL && i < DATABASES_MAX; i++)
+        if (!OidIsValid(state->flushes[i].database)) {
+            flush = &state->flushes[i];
+            flush->database = MyDatabaseId;
         }
+    return flush;
+}
+
+static void flush_set(TimestampTz flushed_at, bool scan_again) {
+    GatherFlush *flush;
+
+    LWLockAcquire(state->lock, LW_EXCLUSIVE);
+    flush = flush_enter();
+    if (flush != NULL && !scan_again)
+        flush->flushed_at = flushed_at;
+    if (flush != NULL && scan_again)
+        flush->scanned_at = 0;
     LWLockRelease(state->lock);
 }
 
@@ -210,9 +234,10 @@ static void count_up(Gathered *entry, const Tally *tally) {
 
 bool gather(const Tally *tally) {
     GatherKey key = {0};
+    GatherFlush *flush = state ? flush_find() : NULL;
     Gathered *entry;
 
-    if (state == NULL || !is_served(tally->last))
+    if (flush == NULL || tally->last - flush->flushed_at >= FRESH)
         return false;
     key.actor_id = tally->actor_id;
     key.database = MyDatabaseId;
@@ -236,8 +261,10 @@ bool gather(const Tally *tally) {
         return true;
     LWLockAcquire(state->lock, LW_EXCLUSIVE);
     entry = gathered_enter(&key);
-    if (entry != NULL)
+    if (entry != NULL) {
         count_up(entry, tally);
+        pg_atomic_fetch_add_u32(&flush->unseen, 1);
+    }
     LWLockRelease(state->lock);
     return entry != NULL;
 }
@@ -245,6 +272,16 @@ bool gather(const Tally *tally) {
 static bool is_due(const Gathered *entry, TimestampTz now) {
     return entry->key.database == MyDatabaseId && entry->count > 0 &&
            (!entry->written || entry->until <= now);
+}
+
+/* Readers wait while the table is gone through. */
+static bool is_scan_due(GatherFlush *flush, TimestampTz now) {
+    if (flush == NULL)
+        return true;
+    if (pg_atomic_exchange_u32(&flush->unseen, 0) == 0 && now - flush->scanned_at < SCAN_INTERVAL)
+        return false;
+    flush->scanned_at = now;
+    return true;
 }
 
 /* Takes out what is to be written now, and forgets what has been and is over. */
@@ -258,6 +295,10 @@ static void take(TimestampTz now) {
     taken_level = GetCurrentTransactionNestLevel();
     taken_at = now;
     LWLockAcquire(state->lock, LW_EXCLUSIVE);
+    if (!is_scan_due(flush_enter(), now)) {
+        LWLockRelease(state->lock);
+        return;
+    }
     hash_seq_init(&scan, table);
     while ((entry = hash_seq_search(&scan)) != NULL) {
         if (is_due(entry, now)) {
@@ -304,6 +345,7 @@ void gather_flush(void) {
 }
 
 static void restore_taken(void) {
+    flush_set(0, true);
     for (int i = 0; i < taken_count; i++)
         give_back(&taken[i]);
     taken_count = 0;
@@ -315,7 +357,7 @@ static void transaction_ended(XactEvent event, void *arg) {
     if (event == XACT_EVENT_ABORT)
         restore_taken();
     else if (event == XACT_EVENT_COMMIT)
-        served(taken_at);
+        flush_set(taken_at, taken_at == 0);
     if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
         taken_count = taken_level = 0;
 }

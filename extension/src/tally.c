@@ -51,9 +51,13 @@ QUERY(tally_count,
 
 QUERY(tally_close_one, CLOSE("SELECT key FROM clinicq.audit_tally WHERE key = $1 AND until <= $2"),
       BYTEAOID, TIMESTAMPTZOID);
-/* One that somebody counts up at this moment can wait for the next time. */
+/*
+ * Ten seconds later, when shared memory holds no repetition of it any more. One that somebody counts
+ * up at this moment can wait for the next time.
+ */
 QUERY(tally_close_all,
-      CLOSE("SELECT key FROM clinicq.audit_tally WHERE until <= clock_timestamp()"
+      CLOSE("SELECT key FROM clinicq.audit_tally"
+            " WHERE until <= clock_timestamp() - interval '10 seconds'"
             " ORDER BY until LIMIT $1 FOR UPDATE SKIP LOCKED"),
       INT8OID);
 

@@ -10,6 +10,7 @@
 #   make_patients N PREFIX       N new patients by psql; prints their numbers
 #   clients OPTION...            the clients against CLINICQ_URL
 #   load_journals RUN...         journals $WORK/journal.RUN.* into the table load.journal
+#   median, ratio A B, percent R for benches; mark TEXT CONDITION (of awk) adds a line to $marks
 #   violations                   one line for each invariant: name|number of rows that break it
 
 load_up() {
@@ -96,4 +97,15 @@ compare() {
         say "not $1 $2 $3"
         return 1
     }
+}
+
+# shellcheck disable=SC2034
+marks=''
+median() { sort -n | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.3f", (b > 0 ? a / b : 0) }'; }
+percent() { awk -v r="$1" 'BEGIN { printf "%.0f %%", 100 * r }'; }
+mark() {
+    local verdict=SHORT
+    ! awk "BEGIN { exit !($2) }" || verdict=ok
+    marks+="$(printf '  %-6s %s' "$verdict" "$1")"$'\n'
 }

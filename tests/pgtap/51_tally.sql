@@ -65,7 +65,7 @@ SELECT tap.tallies() \g /dev/null
 SELECT tap.get(:'ada', '01-00-001', 'r1') \g /dev/null
 SELECT tap.get(:'ada', '01-00-001', 'r2') \g /dev/null
 SELECT is(tap.act('admin', 'SELECT clinicq.close_tallies()'), '0', 'not before');
-UPDATE clinicq.audit_tally SET first_at = '2026-02-03 04:05:06.000007+00', until = now();
+UPDATE clinicq.audit_tally SET first_at = '2026-02-03 04:05:06.000007+00', until = now() - interval '11 seconds';
 SELECT is(tap.act('auditor', 'SELECT clinicq.close_tallies()'), '1', 'then, once');
 SELECT is(tap.act('admin', 'SELECT clinicq.close_tallies()'), '0', 'and no more');
 SELECT is_empty('SELECT * FROM clinicq.audit_tally', 'the tally is gone');
