@@ -108,7 +108,10 @@ answers(create('{"name":"' . 'x' x 66_000 . '"}', 'application/json'), 413, 'a b
 my $queue = new_queue();
 my $visit = new_visit($queue);
 my $user = new_user('display');
-my %there = (id => { queues => $queue, visits => $visit->{id}, users => $user->{id} });
+my $restricted = '/api/patients/' . new_patient()->{registration_number};
+call(PATCH => "$restricted/access/", as => 'admin', json => { restricted => JSON::PP::true() });
+my $emergency = call(POST => "$restricted/emergency/", as => 'doctor', json => { reason => 'brought in unconscious' })->{json};
+my %there = (id => { queues => $queue, visits => $visit->{id}, users => $user->{id}, emergency => $emergency->{id} });
 $before = snapshot();
 for my $route (grep { $_->{body} eq 'fields' } ROUTES) {
     my ($family) = $route->{path} =~ m{^/api/(\w+)/};
