@@ -10,7 +10,7 @@ CREATE EXTENSION dblink SCHEMA tap;
 \getenv port PGPORT
 SELECT dblink_connect('other', format('host=%s port=%s dbname=%s password=%s', :'host', :'port', :'other', :'password')) \g /dev/null
 SELECT dblink_exec('other', 'SET client_min_messages = error; SET ROLE clinicq_admin') \g /dev/null
-SELECT v FROM dblink('other', $$ SELECT clinicq.set_setting(n, s)::text FROM (VALUES ('password_memory_kib', '393216'), ('password_iterations', '20')) AS v (n, s) $$) AS t (v text) \g /dev/null
+SELECT v FROM dblink('other', $$ SELECT clinicq.set_setting(n, s)::text FROM (VALUES ('password_memory_kib', '393216'), ('password_iterations', '20'), ('password_hash_slots', '1')) AS v (n, s) $$) AS t (v text) \g /dev/null
 SELECT tap.act('admin', 'SELECT clinicq.set_setting(''password_hash_slots'', ''1'')');
 
 CREATE FUNCTION tap.slots() RETURNS SETOF pg_catalog.pg_locks LANGUAGE sql AS $$
