@@ -64,7 +64,7 @@ AS $function$
     SELECT clinicq_audit.peaks_line(first) FROM span WHERE first > 0 AND first < after
     UNION ALL
     SELECT * FROM (
-        SELECT '{"position":' || l.position || ',"event":' || coalesce(clinicq_audit.event_line(x.event), 'null') || '}'
+        SELECT '{"position":' || l.position || ',"leaf":"' || encode(l.hash, 'hex') || '","event":' || coalesce(clinicq_audit.event_line(x.event), 'null') || '}'
         FROM clinicq.audit_leaf l LEFT JOIN LATERAL (
             SELECT ROW(e.id, e.at, e.transaction_id, e.actor_id, e.actor_name, e.roles, e.door, e.client, e.request_id,
                 e.action, e.entity, e.entity_id, e.changes, e.outcome) AS event

@@ -137,7 +137,7 @@ SELECT is((SELECT encode(sha256('\x01' || tap.mth(array_agg(hash ORDER BY positi
 
 -- Exports.
 SELECT is((SELECT count(*) FROM clinicq_audit.export_events() AS l), (SELECT max(size) FROM clinicq.audit_seal), 'an export has every sealed event');
-SELECT is((SELECT bool_and(l = format('{"position":%s,"event":%s}', a.position, clinicq_audit.event_line(e)))
+SELECT is((SELECT bool_and(l = format('{"position":%s,"leaf":"%s","event":%s}', a.position, encode(a.hash, 'hex'), clinicq_audit.event_line(e)))
     FROM clinicq_audit.export_events() WITH ORDINALITY AS x (l, n) JOIN clinicq.audit_leaf a ON a.position = n - 1 JOIN clinicq.audit_event e ON e.id = a.event_id), true, 'in its bytes, in the order of the tree');
 SELECT is((SELECT array_agg(l ORDER BY n) FROM clinicq_audit.export_seals() WITH ORDINALITY AS x (l, n)), (SELECT array_agg(clinicq_audit.seal_line(id) ORDER BY id) FROM clinicq.audit_seal), 'and every seal');
 SELECT is((SELECT l FROM clinicq_audit.export_events((SELECT event_at FROM clinicq.audit_leaf WHERE position = 100)) AS l LIMIT 1),

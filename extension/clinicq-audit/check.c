@@ -1,0 +1,322 @@
+#include "check.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PRINTED_MOST 100
+#define PENDING_MOST 1000
+#define GAP_MOST     10000000
+#define BAR_WIDTH    40
+
+struct check {
+    FILE *events, *seals;
+    const struct keys *keys;
+    char *event_line, *seal_line;
+    size_t event_room, seal_room;
+    uint64_t event_number, bytes, bytes_all;
+    struct event event; /* the next one */
+    bool has_event;
+    MerkleTree stored;     /* of the hashes that the export gives */
+    MerkleTree recomputed; /* of its events */
+    bool differ, lost;
+    uint64_t first, lost_from;
+    struct seal previous;
+    uint64_t pending[PENDING_MOST]; /* events that do not fit their hashes, until the next seal */
+    unsigned pendings;
+    uint64_t differences, seal_count, signed_count;
+    bool bar;
+    struct timespec bar_at;
+};
+
+__attribute__((format(printf, 2, 3))) static void differs(struct check *c, const char *format,
+                                                          ...) {
+    va_list arguments;
+
+    if (c->differences++ >= PRINTED_MOST)
+        return;
+    if (c->bar)
+        fprintf(stderr, "\r\033[K");
+    va_start(arguments, format);
+    vprintf(format, arguments);
+    va_end(arguments);
+    putchar('\n');
+}
+
+static void draw_bar(struct check *c, bool last) {
+    struct timespec now;
+    unsigned done = c->bytes_all > 0 ? (unsigned) (BAR_WIDTH * c->bytes / c->bytes_all) : BAR_WIDTH;
+
+    if (!c->bar)
+        return;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (!last && now.tv_sec == c->bar_at.tv_sec && now.tv_nsec - c->bar_at.tv_nsec < 200000000)
+        return;
+    c->bar_at = now;
+    fprintf(stderr, "\r[%.*s%*s] %" PRIu64 " events", (int) done,
+            "########################################", (int) (BAR_WIDTH - done), "",
+            c->stored.size - c->first);
+    if (last)
+        fprintf(stderr, "\r\033[K");
+}
+
+/* A line without its end; -1 at the end of the file. */
+static ssize_t read_line(FILE *file, char **line, size_t *room) {
+    ssize_t length = getline(line, room, file);
+
+    if (length > 0 && (*line)[length - 1] == '\n')
+        (*line)[--length] = '\0';
+    return length;
+}
+
+static void next_event(struct check *c) {
+    c->has_event = false;
+    while (!c->has_event) {
+        ssize_t length = read_line(c->events, &c->event_line, &c->event_room);
+
+        if (length < 0)
+            return;
+        c->bytes += (uint64_t) length + 1;
+        if (++c->event_number % 1000 == 0)
+            draw_bar(c, false);
+        if (!event_parse(&c->event, c->event_line, (size_t) length))
+            differs(c, "line %" PRIu64 " of the export is no event", c->event_number);
+        else if (c->event.position < c->stored.size)
+            differs(c, "reordered: position %" PRIu64 " stands after position %" PRIu64,
+                    c->event.position, c->stored.size - 1);
+        else
+            c->has_event = true;
+    }
+}
+
+/* Where the export does not begin at position 0 it says what stands before. */
+static void read_beginning(struct check *c, bool part) {
+    ssize_t length = read_line(c->events, &c->event_line, &c->event_room);
+
+    if (length < 0)
+        return;
+    if (peaks_parse(&c->stored, c->event_line)) {
+        c->first = c->stored.size;
+        c->bytes += (uint64_t) length + 1;
+        c->event_number++;
+        if (!part)
+            differs(c, "missing: positions 0 to %" PRIu64 "; --part checks a part", c->first - 1);
+        next_event(c);
+        return;
+    }
+    memset(&c->stored, 0, sizeof(c->stored));
+    rewind(c->events);
+    next_event(c);
+}
+
+static void append(struct check *c, const MerkleHash *stored, const MerkleHash *recomputed) {
+    if (!c->differ && !merkle_equal(stored, recomputed)) {
+        c->recomputed = c->stored;
+        c->differ = true;
+    }
+    merkle_append(&c->stored, stored, NULL, NULL);
+    if (c->differ)
+        merkle_append(&c->recomputed, recomputed, NULL, NULL);
+}
+
+/* Hashes where there are none, so that the events after them keep their places. */
+static void append_gap(struct check *c, uint64_t until, const char *why) {
+    MerkleHash nothing = {{0}};
+
+    differs(c, "missing: positions %" PRIu64 " to %" PRIu64 "%s", c->stored.size, until - 1, why);
+    if (until - c->stored.size > GAP_MOST)
+        c->stored.size = c->recomputed.size = until;
+    while (c->stored.size < until)
+        append(c, &nothing, &nothing);
+}
+
+static void check_event(struct check *c) {
+    MerkleHash recomputed = c->event.leaf;
+
+    if (c->event.position > c->stored.size)
+        append_gap(c, c->event.position, "");
+    if (c->event.text == NULL)
+        differs(c, "missing: position %" PRIu64 ", already when it was exported",
+                c->event.position);
+    else
+        merkle_leaf(&recomputed, c->event.text, c->event.text_length);
+    if (!merkle_equal(&recomputed, &c->event.leaf)) {
+        if (c->pendings < PENDING_MOST)
+            c->pending[c->pendings++] = c->event.position;
+        else
+            differs(c, "changed: position %" PRIu64, c->event.position);
+    }
+    append(c, &c->event.leaf, &recomputed);
+    next_event(c);
+}
+
+static void tell_pending(struct check *c, const char *what, const char *why) {
+    for (unsigned i = 0; i < c->pendings; i++)
+        differs(c, "%s: position %" PRIu64 "%s", what, c->pending[i], why);
+    c->pendings = 0;
+}
+
+static void check_root(struct check *c, const struct seal *seal) {
+    MerkleHash stored, recomputed;
+
+    merkle_root(&c->stored, &stored);
+    recomputed = stored;
+    if (c->differ)
+        merkle_root(&c->recomputed, &recomputed);
+    if (merkle_equal(&stored, &seal->root)) {
+        tell_pending(c, "changed", "");
+        c->lost = false;
+    } else if (merkle_equal(&recomputed, &seal->root)) {
+        tell_pending(c, "altered hash", ", whose event is as it was sealed");
+        c->stored = c->recomputed;
+        c->lost = false;
+    } else {
+        tell_pending(c, "changed", "");
+        if (!c->lost) {
+            differs(c,
+                    "root differs: seal %" PRIu64 ", of positions %" PRIu64 " to %" PRIu64
+                    "; from here on no root can be checked",
+                    seal->number, seal->previous_size, seal->size - 1);
+            c->lost = true;
+        }
+    }
+    c->differ = false;
+}
+
+static bool is_trusted(const struct keys *keys, const struct seal *seal) {
+    for (unsigned i = 0; i < keys->count; i++)
+        if (memcmp(keys->key[i], seal->key, sizeof(seal->key)) == 0)
+            return true;
+    return false;
+}
+
+static void check_signature(struct check *c, const struct seal *seal) {
+    if (seal->is_signed &&
+        crypto_sign_verify_detached(seal->signature, (const unsigned char *) seal->text,
+                                    seal->text_length, seal->key) != 0)
+        differs(c, "signature wrong: seal %" PRIu64, seal->number);
+    else if (seal->is_signed)
+        c->signed_count++;
+    if (c->keys == NULL)
+        return;
+    if (!seal->is_signed)
+        differs(c, "signature missing: seal %" PRIu64, seal->number);
+    else if (!is_trusted(c->keys, seal))
+        differs(c, "signed with another key: seal %" PRIu64, seal->number);
+}
+
+/* False: what it says cannot be relied upon. */
+static bool check_seal(struct check *c, const struct seal *seal) {
+    MerkleHash hash;
+
+    crypto_hash_sha256(hash.bytes, (const unsigned char *) seal->text, seal->text_length);
+    if (c->seal_count > 0 && seal->number != c->previous.number + 1)
+        differs(c, "seals missing or reordered: %" PRIu64 " follows %" PRIu64, seal->number,
+                c->previous.number);
+    else if (c->seal_count > 0 && (!merkle_equal(&seal->previous, &c->previous.hash) ||
+                                   seal->previous_size != c->previous.size))
+        differs(c, "seal altered: %" PRIu64 " does not follow the one before it", seal->number);
+    else if (c->seal_count == 0 && c->first == 0 && seal->number != 1)
+        differs(c, "seals missing: the first one is %" PRIu64, seal->number);
+    check_signature(c, seal);
+    if (!merkle_equal(&hash, &seal->hash) || seal->size <= seal->previous_size) {
+        differs(c, "seal altered: %" PRIu64, seal->number);
+        return false;
+    }
+    return true;
+}
+
+/* The events of one seal. False: the export has ended before. */
+static bool check_events(struct check *c, const struct seal *seal) {
+    if (seal->size < c->stored.size || (seal->size == c->stored.size && c->first == 0))
+        return true; /* of events before this part */
+    while (c->has_event && c->stored.size < seal->size && c->event.position < seal->size)
+        check_event(c);
+    if (!c->has_event && c->stored.size == seal->previous_size && c->stored.size < seal->size)
+        return false;
+    if (c->stored.size < seal->size)
+        append_gap(c, seal->size, "");
+    check_root(c, seal);
+    return true;
+}
+
+static void check_seals(struct check *c, bool part) {
+    bool ended = false;
+    uint64_t checked = 0, last = 0;
+    ssize_t length;
+
+    for (uint64_t line = 1; (length = read_line(c->seals, &c->seal_line, &c->seal_room)) >= 0;
+         line++) {
+        struct seal seal;
+        bool whole;
+
+        if (!seal_parse(&seal, c->seal_line, (size_t) length)) {
+            differs(c, "line %" PRIu64 " of the seals is no seal", line);
+            continue;
+        }
+        whole = check_seal(c, &seal);
+        if (whole && !ended) {
+            ended = !check_events(c, &seal);
+            if (!ended)
+                checked = seal.number;
+        }
+        if (ended && last == 0 && !part)
+            differs(c, "missing: all positions from %" PRIu64 " on; --part checks a part",
+                    c->stored.size);
+        if (ended)
+            last = seal.number;
+        c->previous = seal;
+        c->seal_count++;
+    }
+    if (c->has_event) {
+        differs(c, "added: position %" PRIu64 " and what follows is of no seal", c->event.position);
+        while (c->has_event)
+            check_event(c);
+        tell_pending(c, "changed", "");
+    }
+    draw_bar(c, true);
+    if (part && (c->first > 0 || last > 0))
+        printf("A part: positions %" PRIu64 " to %" PRIu64 ", up to seal %" PRIu64 " of %" PRIu64
+               ".\n",
+               c->first, c->stored.size - 1, checked, c->previous.number);
+}
+
+int check_export(FILE *events, FILE *seals, const struct keys *keys, bool part) {
+    struct check *c = calloc(1, sizeof(*c));
+    struct stat file;
+    bool readable;
+    uint64_t differences;
+
+    if (c == NULL)
+        return 2;
+    c->events = events;
+    c->seals = seals;
+    c->keys = keys;
+    if (fstat(fileno(events), &file) == 0)
+        c->bytes_all = (uint64_t) file.st_size;
+    c->bar = isatty(STDERR_FILENO) && c->bytes_all > 10000000;
+    read_beginning(c, part);
+    check_seals(c, part);
+    readable = !ferror(events) && !ferror(seals);
+    differences = c->differences;
+    if (differences > PRINTED_MOST)
+        printf("... and %" PRIu64 " more\n", differences - PRINTED_MOST);
+    if (!readable)
+        fprintf(stderr, "clinicq-audit: a file could not be read to its end\n");
+    else if (c->seal_count == 0) {
+        printf("There is no seal: nothing was proven.\n");
+        differences++;
+    } else
+        printf("%" PRIu64 " events, %" PRIu64 " seals, %" PRIu64 " of them signed%s: %s.\n",
+               c->stored.size - c->first, c->seal_count, c->signed_count,
+               keys != NULL ? "" : " (no key was given to compare)",
+               differences == 0 ? "all holds" : "DIFFERENCES");
+    free(c->event_line);
+    free(c->seal_line);
+    free(c);
+    return !readable ? 2 : differences == 0 ? 0 : 1;
+}

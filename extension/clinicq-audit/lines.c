@@ -1,0 +1,139 @@
+#include "lines.h"
+
+#include <json-c/json.h>
+#include <string.h>
+
+#define EVENT_HEAD "{\"position\":"
+#define LEAF_HEAD  ",\"leaf\":\""
+#define TEXT_HEAD  "\",\"event\":"
+#define SEAL_HEAD  "{\"seal\":"
+#define SEAL_TAIL  "},\"hash\":\""
+
+bool hex_parse(unsigned char *bytes, size_t count, const char *hex) {
+    const char *end;
+    size_t length;
+
+    return hex != NULL && strlen(hex) >= 2 * count &&
+           sodium_hex2bin(bytes, count, hex, 2 * count, NULL, &length, &end) == 0 &&
+           length == count;
+}
+
+/* Decimal digits without sign or leading zero, up to 2^63 - 1; moves past them. */
+static bool number_parse(uint64_t *value, const char **at) {
+    const char *from = *at;
+
+    *value = 0;
+    while (**at >= '0' && **at <= '9') {
+        if (*value > (INT64_MAX - 9) / 10)
+            return false;
+        *value = *value * 10 + (uint64_t) (*(*at)++ - '0');
+    }
+    return *at > from && (*from != '0' || *at == from + 1);
+}
+
+static bool skip(const char **at, const char *text) {
+    size_t length = strlen(text);
+
+    if (strncmp(*at, text, length) != 0)
+        return false;
+    *at += length;
+    return true;
+}
+
+bool event_parse(struct event *event, const char *line, size_t length) {
+    const char *at = line;
+
+    if (!skip(&at, EVENT_HEAD) || !number_parse(&event->position, &at) || !skip(&at, LEAF_HEAD) ||
+        !hex_parse(event->leaf.bytes, MERKLE_HASH, at))
+        return false;
+    at += 2 * MERKLE_HASH;
+    if (!skip(&at, TEXT_HEAD) || line[length - 1] != '}')
+        return false;
+    event->text = at;
+    event->text_length = length - 1 - (size_t) (at - line);
+    if (event->text_length == 4 && memcmp(at, "null", 4) == 0)
+        event->text = NULL;
+    else if (*at != '{')
+        return false;
+    return true;
+}
+
+static struct json_object *member(struct json_object *object, const char *name,
+                                  enum json_type type) {
+    struct json_object *value;
+
+    return json_object_object_get_ex(object, name, &value) && json_object_is_type(value, type)
+               ? value
+               : NULL;
+}
+
+static bool member_number(struct json_object *object, const char *name, uint64_t *value) {
+    struct json_object *found = member(object, name, json_type_int);
+    int64_t number = found != NULL ? json_object_get_int64(found) : -1;
+
+    *value = (uint64_t) number;
+    return number >= 0;
+}
+
+static bool member_hex(struct json_object *object, const char *name, unsigned char *bytes,
+                       size_t count) {
+    struct json_object *found = member(object, name, json_type_string);
+
+    return found != NULL && (size_t) json_object_get_string_len(found) == 2 * count &&
+           hex_parse(bytes, count, json_object_get_string(found));
+}
+
+static bool seal_fill(struct seal *seal, struct json_object *line) {
+    struct json_object *body = member(line, "seal", json_type_object);
+    bool good;
+
+    if (body == NULL)
+        return false;
+    good = member_number(body, "number", &seal->number) &&
+           member_number(body, "size", &seal->size) &&
+           member_number(body, "previous_size", &seal->previous_size) &&
+           member_hex(body, "root", seal->root.bytes, MERKLE_HASH) &&
+           member_hex(body, "previous", seal->previous.bytes, MERKLE_HASH) &&
+           member_hex(line, "hash", seal->hash.bytes, MERKLE_HASH);
+    seal->is_signed = member(body, "key", json_type_string) != NULL;
+    return good && (!seal->is_signed ||
+                    (member_hex(body, "key", seal->key, sizeof(seal->key)) &&
+                     member_hex(line, "signature", seal->signature, sizeof(seal->signature))));
+}
+
+bool seal_parse(struct seal *seal, const char *line, size_t length) {
+    const char *tail = strstr(line, SEAL_TAIL);
+    struct json_object *parsed;
+    bool good;
+
+    memset(seal, 0, sizeof(*seal));
+    if (strncmp(line, SEAL_HEAD, strlen(SEAL_HEAD)) != 0 || tail == NULL || strlen(line) != length)
+        return false;
+    seal->text = line + strlen(SEAL_HEAD);
+    seal->text_length = (size_t) (tail + 1 - seal->text);
+    parsed = json_tokener_parse(line);
+    good = parsed != NULL && seal_fill(seal, parsed);
+    json_object_put(parsed);
+    return good;
+}
+
+bool peaks_parse(MerkleTree *tree, const char *line) {
+    const char *at = line;
+    bool first = true;
+
+    memset(tree, 0, sizeof(*tree));
+    if (!skip(&at, EVENT_HEAD) || !number_parse(&tree->size, &at) || !skip(&at, ",\"peaks\":["))
+        return false;
+    for (int level = MERKLE_LEVELS - 1; level >= 0; level--) {
+        if (!(tree->size >> level & 1))
+            continue;
+        if (!skip(&at, first ? "\"" : ",\"") ||
+            !hex_parse(tree->peaks[level].bytes, MERKLE_HASH, at))
+            return false;
+        at += 2 * MERKLE_HASH;
+        if (!skip(&at, "\""))
+            return false;
+        first = false;
+    }
+    return strcmp(at, "]}") == 0;
+}

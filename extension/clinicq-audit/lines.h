@@ -1,0 +1,36 @@
+/* The two kinds of lines of an export; ../AUDIT-FORMAT.md. */
+#ifndef CLINICQ_AUDIT_LINES_H
+#define CLINICQ_AUDIT_LINES_H
+
+#include "../src/merkle.h"
+
+#include <sodium.h>
+
+#define KEY_HEX (2 * crypto_sign_PUBLICKEYBYTES)
+
+struct seal {
+    uint64_t number, size, previous_size;
+    MerkleHash root, previous, hash;
+    bool is_signed;
+    unsigned char key[crypto_sign_PUBLICKEYBYTES];
+    unsigned char signature[crypto_sign_BYTES];
+    const char *text; /* what is hashed and signed, within the line */
+    size_t text_length;
+};
+
+struct event {
+    uint64_t position;
+    MerkleHash leaf;
+    const char *text; /* what is hashed, within the line; NULL: the event was gone */
+    size_t text_length;
+};
+
+/* Each takes a line without its end, which is terminated by NUL. False where it is none. */
+bool seal_parse(struct seal *seal, const char *line, size_t length);
+bool event_parse(struct event *event, const char *line, size_t length);
+/* The line before the first event of an export that begins later. */
+bool peaks_parse(MerkleTree *tree, const char *line);
+
+bool hex_parse(unsigned char *bytes, size_t count, const char *hex);
+
+#endif
