@@ -17,6 +17,13 @@ AS 'MODULE_PATHNAME', 'clinicq_catalogue';
 COMMENT ON FUNCTION clinicq_api.catalogue() IS
     'What the shim serves: version, routes and problems; demo_users: how many users with demo => true are not shut out. Errors: 55000 before migrate(). Who: the shim.';
 
+CREATE FUNCTION clinicq_api.gauges() RETURNS text
+LANGUAGE C STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'clinicq_gauges';
+COMMENT ON FUNCTION clinicq_api.gauges() IS
+    'Gauges of the database in Prometheus'' text format: whether the keeper works, and what of the audit log is not sealed yet. '
+    'Errors: 55000 before migrate(). Who: the shim.';
+
 -- The functions that clinicq.route names. Only the dispatcher calls them, as clinicq_owner.
 
 CREATE FUNCTION clinicq_api.log_in(path text[], query jsonb, body text) RETURNS clinicq_api.reply

@@ -92,8 +92,8 @@ typedef struct Job {
     const char *name;
     bool (*run)(void);
     int interval_ms; /* 0: clinicq.seal_interval */
-    TimestampTz due;
     int backoff_ms;
+    TimestampTz due;
     char fault[200]; /* the last error, which is told once */
 } Job;
 

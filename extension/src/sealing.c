@@ -38,6 +38,10 @@ static const char unsealed_sweep[] =
     "SELECT " EVENT_COLUMNS UNSEALED "AND e.at >= $2 AND (e.at, e.id) > ($2, $3)"
     " ORDER BY e.at, e.id LIMIT " BATCH_TEXT;
 
+static const char unsealed_age[] =
+    "SELECT count(*), coalesce(greatest(extract(epoch FROM clock_timestamp() - min(u.at)), 0), 0)::float8"
+    " FROM (SELECT e.at" UNSEALED "LIMIT " BATCH_TEXT ") u";
+
 QUERY(last_seal, "SELECT " SEAL_COLUMNS " FROM clinicq.audit_seal s ORDER BY s.id DESC LIMIT 1");
 QUERY(block_of_leaves,
       "SELECT hash FROM clinicq.audit_leaf WHERE position >= $1 AND position < $1 + $2"
@@ -305,23 +309,45 @@ static void add_leaf(Batch *batch, HeapTuple event, TupleDesc shape, StringInfo 
     merkle_append(&batch->tree, &hash, node_done, batch);
 }
 
+/* Plans that go by an index, and in the order of the key for a sweep, whatever statistics say. */
+static int begin_by_index(bool by_key) {
+    int nest = NewGUCNestLevel();
+
+    set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+                      false);
+    if (by_key)
+        set_config_option("enable_bitmapscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+                          true, 0, false);
+    return nest;
+}
+
 static Portal open_unsealed(const Sweep *sweep, int64 floor) {
     Oid types[3] = {INT8OID, TIMESTAMPTZOID, INT8OID};
     Datum args[3] = {Int64GetDatum(floor), TimestampTzGetDatum(sweep->at),
                      Int64GetDatum(sweep->id)};
-    int nest = NewGUCNestLevel();
-    Portal portal;
+    int nest = begin_by_index(sweep->active);
+    Portal portal = SPI_cursor_open_with_args(NULL, sweep->active ? unsealed_sweep : unsealed_few,
+                                              sweep->active ? 3 : 1, types, args, NULL, true,
+                                              CURSOR_OPT_NO_SCROLL);
 
-    set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-                      false);
-    if (sweep->active)
-        set_config_option("enable_bitmapscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-                          true, 0, false);
-    portal = SPI_cursor_open_with_args(NULL, sweep->active ? unsealed_sweep : unsealed_few,
-                                       sweep->active ? 3 : 1, types, args, NULL, true,
-                                       CURSOR_OPT_NO_SCROLL);
     AtEOXact_GUC(true, nest);
     return portal;
+}
+
+int64 unsealed_count(double *seconds) {
+    Oid types[1] = {INT8OID};
+    Datum args[1];
+    Seal last;
+    bool isnull;
+    int nest;
+
+    seal_last(&last);
+    args[0] = Int64GetDatum(last.floor);
+    nest = begin_by_index(false);
+    SPI_execute_with_args(unsealed_age, 1, types, args, NULL, true, 0);
+    AtEOXact_GUC(true, nest);
+    *seconds = DatumGetFloat8(row_value(0, 2, &isnull));
+    return row_int64(0, 1);
 }
 
 /* Puts up to BATCH events into the tree; whether there may be more. */

@@ -33,6 +33,12 @@ extern bool seal_batch(Sweep *sweep);
 /* Whether nothing can have been committed since this backend found nothing to seal. */
 extern bool sealing_is_idle(void);
 
+/*
+ * How many committed events are not sealed, up to a batch, and for how many seconds the oldest of
+ * them. Between SPI_connect and SPI_finish.
+ */
+extern int64 unsealed_count(double *seconds);
+
 /* The last seal; false where there is none. Between SPI_connect and SPI_finish. */
 extern bool seal_last(Seal *seal);
 

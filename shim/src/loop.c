@@ -2,6 +2,7 @@
 
 #include "admin.h"
 #include "catalogue.h"
+#include "gauges.h"
 #include "client.h"
 #include "clock.h"
 #include "config.h"
@@ -118,6 +119,7 @@ static int time_to_wait(bool log_held) {
     next = earlier(now + (log_held ? LOG_RETRY : TURN_MAX), pool_next());
     next = earlier(next, client_next());
     next = earlier(next, catalogue_next());
+    next = earlier(next, gauges_next());
     if (loop.draining)
         next = earlier(next, loop.drain_until);
     return next <= now ? 0 : (int) ((next - now + 999) / 1000);
@@ -139,6 +141,7 @@ void loop_run(const struct config *c) {
         pool_tick(now);
         client_tick(now);
         catalogue_tick(now);
+        gauges_tick(now);
         http_run();
         admin_run();
         pool_dispatch();

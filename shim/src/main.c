@@ -1,6 +1,7 @@
 #include "admin.h"
 #include "call.h"
 #include "catalogue.h"
+#include "gauges.h"
 #include "check.h"
 #include "client.h"
 #include "config.h"
@@ -78,6 +79,7 @@ int main(int argc, char **argv) {
     reply_open(&config);
     pool_open(&config);
     catalogue_open();
+    gauges_open();
     http_open(&config);
     admin_open(&config);
     log_event(LOG_INFO, "clinicq-shim %s listens on %s port %u", CLINICQ_VERSION, config.address,
@@ -87,6 +89,7 @@ int main(int argc, char **argv) {
 
     loop_close();
     catalogue_close();
+    gauges_close();
     metrics_close();
     request_close();
     call_close();

@@ -1,6 +1,7 @@
 #include "metrics.h"
 
 #include "client.h"
+#include "gauges.h"
 #include "limit.h"
 #include "pool.h"
 #include "stream.h"
@@ -183,6 +184,7 @@ void metrics_write(struct buffer *out) {
          "Idle client connections that were closed for others.");
     buffer_format(out, "clinicq_client_connections_evicted_total %llu\n",
                   (unsigned long long) client_evicted());
+    gauges_write(out);
 }
 
 void metrics_close(void) {

@@ -46,6 +46,7 @@ api(GET => '/api/secret/address', as => 'doctor');
 my $now = ask('/metrics')->{content};
 unlike($now, qr/\Q$patient\E|secret/, '... never by what stands in the address');
 like($now, qr/route="-",method="GET",status="404"/, '... unknown addresses as one');
+ok(wait_for(20, sub { defined metric('audit_unsealed_seconds') && defined metric('keeper_running') }), 'what the database says of itself: the lag of sealing, and the keeper');
 ok(metric('http_request_duration_seconds_count\{class="read"\}') >= 8, 'durations by class');
 is(metric('http_request_duration_seconds_bucket\{class="read",le="\+Inf"\}'), metric('http_request_duration_seconds_count\{class="read"\}'), '... the last bucket has them all');
 is(metric("pool_connections\\{pool=\"$_\"\\}"), metric("pool_connections_up\\{pool=\"$_\"\\}"), "all connections for $_ are up") for qw(read write slow);

@@ -63,8 +63,8 @@ SELECT set_eq($$
     SELECT signature FROM tap.routine WHERE has_function_privilege('clinicq_shim', oid, 'EXECUTE')
 $$, ARRAY[
     'clinicq_api.call(text,text,text[],jsonb,text,text,text,inet,text,text,text)',
-    'clinicq_api.catalogue()'
-], 'the shim may execute call() and catalogue(), and nothing else');
+    'clinicq_api.catalogue()', 'clinicq_api.gauges()'
+], 'the shim may execute call(), catalogue() and gauges(), and nothing else');
 SELECT set_eq($$
     SELECT rolname::text FROM pg_roles WHERE has_schema_privilege(oid, 'clinicq_api', 'USAGE')
         AND NOT rolsuper AND rolname !~ '^pg_' AND NOT pg_has_role(oid, 'clinicq_owner', 'USAGE')

@@ -135,6 +135,14 @@ SELECT is(tap.state('auditor', 'SELECT clinicq_audit.consistency(NULL, 1)'), '22
 SELECT is((SELECT encode(sha256('\x01' || tap.mth(array_agg(hash ORDER BY position)) || decode((clinicq_audit.consistency(2, 3))[1], 'hex')), 'hex') FROM clinicq.audit_leaf WHERE position < 2),
     (SELECT encode(tap.mth(array_agg(hash ORDER BY position)), 'hex') FROM clinicq.audit_leaf WHERE position < 3), 'a proof of consistency leads from the old root to the new');
 
+-- Gauges.
+UPDATE clinicq.queue SET name = 'e';
+SELECT is(regexp_match(tap.act('shim', 'SELECT clinicq_api.gauges()'), '\nclinicq_audit_unsealed_events (\S+)\n'), '{1.000}', 'the shim is told how many events are not sealed');
+SELECT cmp_ok((regexp_match(tap.act('shim', 'SELECT clinicq_api.gauges()'), '\nclinicq_audit_unsealed_seconds (\S+)\n'))[1]::float8, '>', 0::float8, 'and since when');
+SELECT is(regexp_match(tap.act('shim', 'SELECT clinicq_api.gauges()'), '\nclinicq_keeper_running (\S+)\n'), '{0.000}', 'and that no keeper works');
+SELECT clinicq_audit.seal_now() \g /dev/null
+SELECT is(regexp_match(tap.act('shim', 'SELECT clinicq_api.gauges()'), '\nclinicq_audit_unsealed_(?:events|seconds) (\S+)\n'), '{0.000}', 'none after a seal');
+
 -- Exports.
 SELECT is((SELECT count(*) FROM clinicq_audit.export_events() AS l), (SELECT max(size) FROM clinicq.audit_seal), 'an export has every sealed event');
 SELECT is((SELECT bool_and(l = format('{"position":%s,"leaf":"%s","event":%s}', a.position, encode(a.hash, 'hex'), clinicq_audit.event_line(e)))
@@ -149,6 +157,6 @@ SELECT is((SELECT count(*) - 1 FROM clinicq_audit.export_events((SELECT event_at
 SET session_replication_role = replica;
 UPDATE clinicq.audit_leaf SET hash = sha256('x') WHERE position = (SELECT max(position) FROM clinicq.audit_leaf);
 SET session_replication_role = origin;
-SELECT is(tap.act('auditor', 'SELECT clinicq_audit.seal_now()'), 'XX001: the audit log is not what seal 5 says', 'nothing is sealed on a changed tree');
+SELECT is(tap.act('auditor', 'SELECT clinicq_audit.seal_now()'), 'XX001: the audit log is not what seal 6 says', 'nothing is sealed on a changed tree');
 
 SELECT * FROM finish();
