@@ -36,6 +36,7 @@ bench: ## measure speed
 	@docker/local/packages run bench
 	@tests/load/bench
 	@tests/load/bench-audit
+	@tests/load/bench-reports
 
 coverage: ## run every suite on instrumented builds; lines covered must reach the floor
 	@COVERAGE=1 tests/run $(SUITES)

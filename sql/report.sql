@@ -4,7 +4,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'clinicq_summarise_days';
 COMMENT ON FUNCTION clinicq.summarise_days(integer) IS
     'Adds up past days for the reports, about that many: new ones, the earliest first, and those of which a visit has changed since. A day is ripe three days after it. '
-    'Returns how many days are left; 0 as well where another session is at it. Reports are right without it, but slower. '
+    'Returns how many days are left; 0 as well where other sessions hold them. The keeper does it each minute; reports are right without, but slower. '
     'Errors: 22023 days below 1. Who: admin, reporter.';
 
 CREATE FUNCTION clinicq.resummarise_days(first date, last date) RETURNS bigint

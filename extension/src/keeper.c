@@ -12,6 +12,7 @@
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "query.h"
+#include "report.h"
 #include "sealing.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -88,6 +89,10 @@ static bool job_expired(void) {
     return query_write(&attempts_purge_all, NULL, NULL) >= 1000 || more;
 }
 
+static bool job_summaries(void) {
+    return report_summarise(1) > 0;
+}
+
 typedef struct Job {
     const char *name;
     bool (*run)(void);
@@ -103,6 +108,7 @@ static Job jobs[] = {
     {"day end", job_day_end, 60000},
     {"expired", job_expired, 60000},
     {"partitions", job_partitions, 3600000},
+    {"summaries", job_summaries, 60000},
 };
 
 /* The configured names; NIL where they cannot be read. Freed with their context. */

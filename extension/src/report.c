@@ -24,7 +24,12 @@ PG_FUNCTION_INFO_V1(clinicq_mark_stale_day);
 PG_FUNCTION_INFO_V1(clinicq_report_guard);
 PG_FUNCTION_INFO_V1(clinicq_report_board_at);
 
-/* The triggers tell of changes from two days after a day on; see always/triggers.sql. */
+/*
+ * Changes are told of from the second day after a day on, by UTC, which is over for every site
+ * then; a day is summarised a day later, so that no transaction of less than a day can slip
+ * through.
+ */
+#define TOLD_AFTER_DAYS 2
 #define RIPE_AFTER_DAYS 3
 #define DAYS_AT_ONCE    7 /* more, and the planner reads all events instead of theirs */
 
@@ -85,10 +90,8 @@ QUERY(board,
       " AND e.to_status IN ('WAITING', 'START', 'IN_ROOM', 'HELD') ORDER BY v.token_number",
       INT8OID, DATEOID, TIMESTAMPTZOID);
 
-static DateADT utc_today(void) {
-    TimestampTz now = GetCurrentTransactionStartTimestamp();
-
-    return (DateADT) (now / USECS_PER_DAY) - (now % USECS_PER_DAY < 0);
+static DateADT utc_day(TimestampTz at) {
+    return (DateADT) (at / USECS_PER_DAY) - (at % USECS_PER_DAY < 0);
 }
 
 /* Stale days up to `upto` and those after `through`; returns how many. */
@@ -125,8 +128,9 @@ static bool read_through(DateADT *through) {
 }
 
 int64 report_summarise(int days) {
-    DateADT last = utc_today() - RIPE_AFTER_DAYS;
+    DateADT last = utc_day(GetCurrentTransactionStartTimestamp()) - RIPE_AFTER_DAYS;
     DateADT through;
+    int done;
     bool isnull;
     Datum args[1];
 
@@ -138,14 +142,14 @@ int64 report_summarise(int days) {
     read_through(&through);
     do {
         DateADT upto = Max(through, Min(last, through + Min(days, DAYS_AT_ONCE)));
-        int done = summarise_some(through, upto);
 
+        done = summarise_some(through, upto);
         through = upto;
-        days = done > 0 ? days - done : 0; /* what others hold is for later */
-    } while (days > 0 && days_left(through, last) > 0);
+        days -= done;
+    } while (done > 0 && days > 0 && days_left(through, last) > 0);
     args[0] = DateADTGetDatum(through);
     query_write(&summary_advance, args, NULL);
-    return days_left(through, last);
+    return done > 0 ? days_left(through, last) : 0;
 }
 
 Datum clinicq_summarise_days(PG_FUNCTION_ARGS) {
@@ -180,7 +184,11 @@ static void mark_stale(HeapTuple visit, TupleDesc shape) {
     bool isnull;
     Datum args[1] = {SPI_getbinval(visit, shape, SPI_fnumber(shape, "service_day"), &isnull)};
 
+    if (DatumGetDateADT(args[0]) > utc_day(GetCurrentTimestamp()) - TOLD_AFTER_DAYS)
+        return;
+    SPI_connect();
     query_write(&summary_stale_mark, args, NULL);
+    SPI_finish();
 }
 
 Datum clinicq_mark_stale_day(PG_FUNCTION_ARGS) {
@@ -190,11 +198,9 @@ Datum clinicq_mark_stale_day(PG_FUNCTION_ARGS) {
         !TRIGGER_FIRED_FOR_ROW(event->tg_event))
         ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
                 errmsg("mark_stale_day() must be called as an AFTER ROW trigger"));
-    SPI_connect();
     mark_stale(event->tg_trigtuple, event->tg_relation->rd_att);
     if (TRIGGER_FIRED_BY_UPDATE(event->tg_event))
         mark_stale(event->tg_newtuple, event->tg_relation->rd_att);
-    SPI_finish();
     return PointerGetDatum(NULL);
 }
 

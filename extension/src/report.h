@@ -7,8 +7,8 @@
 #include "postgres.h"
 
 /*
- * Summarises about that many days, stale and new ones; returns how many are left, 0 where another
- * session is at it. Between SPI_connect and SPI_finish.
+ * Summarises about that many days, stale and new ones; returns how many are left, 0 where other
+ * sessions hold them. Between SPI_connect and SPI_finish.
  */
 extern int64 report_summarise(int days);
 

@@ -285,5 +285,5 @@ COMMENT ON COLUMN clinicq_report.open_visits_named.opened_at IS 'When the token 
 COMMENT ON COLUMN clinicq_report.open_visits_named.changed_at IS 'When the visit last changed.';
 COMMENT ON COLUMN clinicq_report.open_visits_named.seconds IS 'Seconds since opened_at.';
 COMMENT ON COLUMN clinicq_report.open_visits_named.registration_number IS 'Registration number of the patient.';
-COMMENT ON COLUMN clinicq_report.open_visits_named.patient IS 'Name of the patient.';
-COMMENT ON COLUMN clinicq_report.open_visits_named.phone IS 'Telephone; NULL where none is known.';
+COMMENT ON COLUMN clinicq_report.open_visits_named.patient IS 'Name of the patient; Restricted where the record is.';
+COMMENT ON COLUMN clinicq_report.open_visits_named.phone IS 'Telephone; NULL where none is known, or the record is restricted.';

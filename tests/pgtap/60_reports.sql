@@ -176,6 +176,8 @@ GRANT SELECT ON clinicq_report.open_visits_named TO test_reporter;
 SELECT is(tap.act('reporter', 'SELECT patient FROM clinicq_report.open_visits_named'), 'Secret Two', 'unless it is granted');
 CALL clinicq.migrate();
 SELECT is(tap.act('reporter', 'SELECT patient FROM clinicq_report.open_visits_named'), 'Secret Two', 'which migrate() leaves as it is');
+UPDATE clinicq.patient SET restricted = true WHERE registration_number = 'R-2';
+SELECT is(tap.act('reporter', 'SELECT registration_number || '' '' || patient FROM clinicq_report.open_visits_named'), 'R-2 Restricted', 'nor does it name who is restricted');
 REVOKE SELECT ON clinicq_report.open_visits_named FROM test_reporter;
 
 -- No report runs for ever.
