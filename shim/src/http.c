@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,9 +202,23 @@ void http_resume(struct MHD_Connection *connection) {
     api.pending = true;
 }
 
-void http_quiesce(void) {
-    MHD_socket fd = MHD_quiesce_daemon(api.mhd);
+/* Somebody has connected whom the library has not taken yet. */
+static bool someone_waits(void) {
+    struct pollfd p = {
+        .fd = MHD_get_daemon_info(api.mhd, MHD_DAEMON_INFO_LISTEN_FD)->listen_fd,
+        .events = POLLIN,
+    };
 
+    return poll(&p, 1, 0) == 1;
+}
+
+void http_quiesce(void) {
+    MHD_socket fd;
+
+    /* they are served as well: closing the socket would cut them off unheard */
+    for (unsigned turn = 0; turn < SOMAXCONN && someone_waits(); turn++)
+        MHD_run(api.mhd);
+    fd = MHD_quiesce_daemon(api.mhd);
     if (fd != MHD_INVALID_SOCKET)
         close(fd);
     api.pending = true;
