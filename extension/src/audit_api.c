@@ -153,8 +153,7 @@ static void append_events(StringInfo json, uint64 rows) {
         Datum columns[EVENT_COLUMN_COUNT];
         bool nulls[EVENT_COLUMN_COUNT];
 
-        for (int i = 0; i < EVENT_COLUMN_COUNT; i++)
-            columns[i] = row_value(row, i + 1, &nulls[i]);
+        row_values(row, columns, nulls);
         json_comma(json);
         event_line(json, columns, nulls);
     }

@@ -32,11 +32,14 @@ void event_query_set(EventQuery *query, EventArg arg, Datum value) {
 }
 
 void event_query_begin(EventQuery *query) {
+    Datum patients;
+
     memset(query->args, 0, sizeof query->args);
     memset(query->nulls, 'n', EVENT_ARGS);
     query->nulls[EVENT_ARGS] = '\0';
     event_query_set(query, EVENT_MASKED, BoolGetDatum(!(actor_roles() & ROLE_AUDITOR)));
-    event_query_set(query, EVENT_VISIBLE, sight_patients());
+    if (sight_patients(&patients))
+        event_query_set(query, EVENT_VISIBLE, patients);
 }
 
 int64 event_query_patient(EventQuery *query, const char *number) {
@@ -77,8 +80,7 @@ Datum clinicq_patient_history(PG_FUNCTION_ARGS) {
         Datum columns[EVENT_COLUMN_COUNT];
         bool nulls[EVENT_COLUMN_COUNT];
 
-        for (int i = 0; i < EVENT_COLUMN_COUNT; i++)
-            columns[i] = row_value(row, i + 1, &nulls[i]);
+        row_values(row, columns, nulls);
         tuplestore_putvalues(result->setResult, result->setDesc, columns, nulls);
     }
     look_audit(id, "");

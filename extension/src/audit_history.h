@@ -47,7 +47,7 @@ typedef enum EventArg {
     " e.request_id, e.action, e.entity, e.entity_id,"                                    \
     " CASE WHEN $1 AND e.entity = 'patient' AND (e.entity_id IS NULL OR EXISTS (SELECT"  \
     "  FROM clinicq.patient p WHERE p.id = e.entity_id::bigint AND p.restricted"         \
-    "  AND p.id <> ALL ($2))) THEN NULL ELSE e.changes END, e.outcome"
+    "  AND (p.id = ANY ($2)) IS NOT TRUE)) THEN NULL ELSE e.changes END, e.outcome"
 
 #define EVENT_IN_BOUNDS                                                     \
     "e.at >= coalesce($3, '-infinity') AND e.at < coalesce($4, 'infinity')" \

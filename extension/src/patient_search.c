@@ -83,7 +83,8 @@ uint64 patient_search(const char *term, int64 offset, int64 limit, int64 *count,
     args[4] = digits ? CStringGetTextDatum(like_pattern("%", digits, "%")) : (Datum) 0;
     args[5] = Int64GetDatum(offset);
     args[6] = Int64GetDatum(limit);
-    args[7] = sight_patients();
+    if (!sight_patients(&args[7]))
+        nulls[7] = 'n'; /* the planner drops the condition */
     if (digits == NULL)
         nulls[3] = nulls[4] = 'n';
     rows = query_read(&patients_matching, args, nulls);

@@ -1,5 +1,7 @@
 #include "query.h"
 
+#include "access/htup_details.h"
+
 static uint64 query_run(KeptQuery *query, const Datum *args, const char *nulls, bool read_only) {
     int code;
 
@@ -25,6 +27,10 @@ uint64 query_read(KeptQuery *query, const Datum *args, const char *nulls) {
 
 uint64 query_write(KeptQuery *query, const Datum *args, const char *nulls) {
     return query_run(query, args, nulls, false);
+}
+
+void row_values(uint64 row, Datum *values, bool *nulls) {
+    heap_deform_tuple(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, values, nulls);
 }
 
 Datum row_value(uint64 row, int column, bool *isnull) {

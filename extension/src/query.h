@@ -36,6 +36,9 @@ typedef struct KeptQuery {
 extern uint64 query_read(KeptQuery *query, const Datum *args, const char *nulls);
 extern uint64 query_write(KeptQuery *query, const Datum *args, const char *nulls);
 
+/* All columns of a row of SPI_tuptable, as they stand there. */
+extern void row_values(uint64 row, Datum *values, bool *nulls);
+
 /* A column (from 1) of a row of SPI_tuptable. Texts are copied, and die at SPI_finish. */
 extern Datum row_value(uint64 row, int column, bool *isnull);
 extern int64 row_int64(uint64 row, int column);

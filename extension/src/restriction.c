@@ -20,7 +20,7 @@ QUERY(sight_of_patient,
                                         " ORDER BY reason IS NOT NULL LIMIT 1",
       INT8OID, TEXTOID, INT8OID);
 QUERY(sight_of_all,
-      "SELECT coalesce(array_agg(patient_id), '{}') FROM clinicq.patient_access"
+      "SELECT array_agg(patient_id) FROM clinicq.patient_access"
       " WHERE " ACCESS_HOLDER("$1", "$2") " AND " ACCESS_IN_FORCE,
       TEXTOID, INT8OID);
 #define RESTRICTED_PATIENT                                            \
@@ -81,13 +81,14 @@ void sight_require(int64 patient_id, bool restricted) {
                         " POST /api/patients/.../emergency/; it is reviewed afterwards."));
 }
 
-Datum sight_patients(void) {
+bool sight_patients(Datum *patients) {
     const Actor *actor = actor_current();
     Datum args[2] = {CStringGetTextDatum(actor->name), Int64GetDatum(actor->user_id)};
     bool isnull;
 
     query_read(&sight_of_all, args, NULL);
-    return row_value(0, 1, &isnull);
+    *patients = row_value(0, 1, &isnull);
+    return !isnull;
 }
 
 static int64 find_patient(KeptQuery *query, const char *number) {
@@ -191,8 +192,7 @@ Datum clinicq_list_patient_access(PG_FUNCTION_ARGS) {
         Datum columns[3];
         bool nulls[3];
 
-        for (int i = 0; i < 3; i++)
-            columns[i] = row_value(row, i + 1, &nulls[i]);
+        row_values(row, columns, nulls);
         tuplestore_putvalues(result->setResult, result->setDesc, columns, nulls);
     }
     SPI_finish();

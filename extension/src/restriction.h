@@ -29,8 +29,8 @@ extern Sight sight_of(int64 patient_id, bool restricted);
 extern const char *sight_outcome(Sight sight);
 /* Raises QC423, which tells nothing of the patient. */
 extern void sight_require(int64 patient_id, bool restricted);
-/* The restricted patients whom the actor may see, as bigint[]. */
-extern Datum sight_patients(void);
+/* The restricted patients whom the actor may see, as bigint[]; false where there are none. */
+extern bool sight_patients(Datum *patients);
 
 /*
  * Locks the patient of a number, so that its restriction stays; visits go on. Returns the key.

@@ -163,22 +163,27 @@ void visit_read(int64 visit_id) {
 }
 
 void visit_append_json(StringInfo json, uint64 row) {
-    const char *name = patient_shown_name(row_text(row, 9), row_int64(row, 12), row_bool(row, 11));
-    char *number = row_text(row, 7);
+    Datum column[VISIT_COLUMN_COUNT];
+    bool nulls[VISIT_COLUMN_COUNT]; /* no column is ever null */
+    char *number;
 
+    row_values(row, column, nulls); /* a list has many rows: all columns of each at once */
+    number = TextDatumGetCString(column[6]);
     json_comma(json);
     appendStringInfoChar(json, '{');
-    json_int(json, "id", row_int64(row, 1));
-    json_int(json, "token_number", row_int32(row, 2));
-    json_date(json, "visit_date", row_int32(row, 3));
-    json_text(json, "status", row_text(row, 4));
-    json_timestamp(json, "created_at", row_int64(row, 5), "Z");
-    json_timestamp(json, "updated_at", row_int64(row, 6), "Z");
+    json_int(json, "id", DatumGetInt64(column[0]));
+    json_int(json, "token_number", DatumGetInt32(column[1]));
+    json_date(json, "visit_date", DatumGetDateADT(column[2]));
+    json_text(json, "status", TextDatumGetCString(column[3]));
+    json_timestamp(json, "created_at", DatumGetTimestampTz(column[4]), "Z");
+    json_timestamp(json, "updated_at", DatumGetTimestampTz(column[5]), "Z");
     json_text(json, "patient", number);
-    json_int(json, "queue", row_int64(row, 8));
+    json_int(json, "queue", DatumGetInt64(column[7]));
     json_text(json, "patient_registration_number", number);
-    json_text(json, "patient_full_name", name);
-    json_text(json, "queue_name", row_text(row, 10));
+    json_text(json, "patient_full_name",
+              patient_shown_name(TextDatumGetCString(column[8]), DatumGetInt64(column[11]),
+                                 DatumGetBool(column[10])));
+    json_text(json, "queue_name", TextDatumGetCString(column[9]));
     appendStringInfoChar(json, '}');
 }
 

@@ -11,6 +11,7 @@
 #include "utils/date.h"
 
 /* The columns that visit_append_json reads, and the tables they come from. */
+#define VISIT_COLUMN_COUNT 12
 #define VISIT_COLUMNS                                                            \
     "v.id, v.token_number, v.service_day, v.status, v.created_at, v.updated_at," \
     " p.registration_number, v.queue_id, p.name, q.name, p.restricted, p.id"
