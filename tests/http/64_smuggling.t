@@ -44,6 +44,10 @@ my %refused = (
     'a chunk that is longer than its size' => "${chunks}5\r\n$body\r\n$none", 'a chunk without an end' => "${chunks}13\r\n$body$none", 'something behind a chunk' => "${chunks}13\r\n${body}XX$none",
     'another host in the address' => "GET http://evil.example/api/health/ HTTP/1.1\r\nHost: a\r\n\r\n", 'two hosts' => "${get}Host: evil.example\r\n\r\n", 'no host' => "GET /api/health/ HTTP/1.1\r\n\r\n",
 );
+# libmicrohttpd 1.0 takes away the blank behind a value, as RFC 9110 has it, and ends without a word what has no first line.
+my $strict = `pkg-config --modversion libmicrohttpd` =~ /^[1-9]/;
+delete $refused{"the coding 'chunked '"} if $strict;
+my $silent = $strict ? qr/^closed$/ : qr/^\b\B/;
 for my $what (sort keys %refused) {
     my ($outcome, $reply) = outcome($refused{$what} . $next);
     # 0.9.75 writes some heads of its own twice
@@ -75,7 +79,7 @@ for my $what (sort keys %same) {
     my ($bytes, $status) = @{ $same{$what} };
     db(q{DELETE FROM clinicq.patient WHERE name = 'Carried'});
     my ($outcome, $reply) = outcome($bytes . $next);
-    like($outcome, qr/^(?:$status) 200 closed$|^400 closed$/, "$what: the next message is answered once, and as itself") or diag("$outcome\n$reply->{bytes}");
+    like($outcome, qr/^(?:$status) 200 closed$|^400 closed$|$silent/, "$what: the next message is answered once, and as itself") or diag("$outcome\n$reply->{bytes}");
 }
 is((wire("TRACE /api/auth/me/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n$auth\r\n"))->{bytes} =~ /Authorization|TRACE/ ? 1 : 0, 0, 'TRACE gives nothing back');
 
@@ -94,7 +98,7 @@ for my $what (sort keys %hidden) {
     my ($bytes, $then) = @{ $hidden{$what} };
     db(q{DELETE FROM clinicq.patient WHERE name = 'Carried'});
     my ($outcome, $reply) = outcome($bytes);
-    like($outcome, qr/^(?:$then|[45]\d\d (?:400 )?closed)$/, "hidden: $what: $outcome") or diag($reply->{bytes});
+    like($outcome, qr/^(?:$then|[45]\d\d (?:400 )?closed)$|$silent/, "hidden: $what: $outcome") or diag($reply->{bytes});
 }
 db(q{DELETE FROM clinicq.patient WHERE name = 'Carried'});
 
