@@ -46,7 +46,7 @@ my %refused = (
 );
 # libmicrohttpd 1.0 takes away the blank behind a value, as RFC 9110 has it, and ends without a word what has no first line.
 my $strict = `pkg-config --modversion libmicrohttpd` =~ /^[1-9]/;
-delete $refused{"the coding 'chunked '"} if $strict;
+delete $refused{'the coding chunked '} if $strict;
 my $silent = $strict ? qr/^closed$/ : qr/^\b\B/;
 for my $what (sort keys %refused) {
     my ($outcome, $reply) = outcome($refused{$what} . $next);
