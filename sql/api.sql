@@ -308,3 +308,19 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_get_repor
 COMMENT ON FUNCTION clinicq_api.get_report(text[], jsonb, text) IS
     'A report as JSON or CSV (format), for a period of ten years at the most (from, to; the last 31 days, or 366 for months) and all queues or one (queue); board: as of a moment (at). '
     'In CSV, a text that a spreadsheet would take for a formula gets an apostrophe in front, unless safe=off. Who: admin, reporter.';
+
+CREATE FUNCTION clinicq_api.export_audit(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_export_audit';
+COMMENT ON FUNCTION clinicq_api.export_audit(text[], jsonb, text) IS
+    'The audit log, streamed in pages. format=jsonl (default): the sealed events in the order of the tree, in the bytes that were hashed, for clinicq-audit; from and to are widened to whole seals. '
+    'format=csv: every event from from on and before to, by time, as a table; safe=off leaves texts alone that a spreadsheet would take for formulas. Who: admin, auditor.';
+
+CREATE FUNCTION clinicq_api.export_seals(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_export_seals';
+COMMENT ON FUNCTION clinicq_api.export_seals(text[], jsonb, text) IS
+    'All seals of the audit log, a line of JSON each, for clinicq-audit. Who: admin, auditor.';
+
+CREATE FUNCTION clinicq_api.export_snapshot(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_export_snapshot';
+COMMENT ON FUNCTION clinicq_api.export_snapshot(text[], jsonb, text) IS
+    'kind=patients: those registered (by days of UTC) or seen in the days from and to and between; kind=visits: those of these service days; kind=queues: all, with their number of visits. As they are now, as format=jsonl (default) or csv; safe as for the log. Who: admin, auditor.';

@@ -53,21 +53,15 @@ CREATE FUNCTION clinicq_audit.export_events(since timestamptz DEFAULT NULL, unti
 LANGUAGE sql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $function$
     SELECT clinicq.require_role('admin', 'auditor');
-    WITH span AS MATERIALIZED (
-        SELECT CASE WHEN since IS NULL THEN 0 ELSE (
-                SELECT max(previous_size) FROM clinicq.audit_seal
-                WHERE previous_size <= (SELECT min(position) FROM clinicq.audit_leaf WHERE event_at >= since)) END AS first,
-            CASE WHEN until IS NULL THEN (SELECT max(size) FROM clinicq.audit_seal) ELSE (
-                SELECT min(size) FROM clinicq.audit_seal
-                WHERE size > (SELECT max(position) FROM clinicq.audit_leaf WHERE event_at < until)) END AS after
-    )
+    WITH span AS MATERIALIZED (SELECT first, after FROM clinicq_audit.export_span(since, until))
     SELECT clinicq_audit.peaks_line(first) FROM span WHERE first > 0 AND first < after
     UNION ALL
     SELECT * FROM (
-        SELECT '{"position":' || l.position || ',"leaf":"' || encode(l.hash, 'hex') || '","event":' || coalesce(clinicq_audit.event_line(x.event), 'null') || '}'
+        SELECT '{"position":' || l.position || ',"leaf":"' || encode(l.hash, 'hex') || '","event":' || coalesce(clinicq_audit.event_line(x.event), 'null')
+            || coalesce((SELECT ',"personal":' || p.contents::text FROM clinicq.audit_personal p WHERE p.event_id = x.id), '') || '}'
         FROM clinicq.audit_leaf l LEFT JOIN LATERAL (
             SELECT ROW(e.id, e.at, e.transaction_id, e.actor_id, e.actor_name, e.roles, e.door, e.client, e.request_id,
-                e.action, e.entity, e.entity_id, e.changes, e.outcome) AS event
+                e.action, e.entity, e.entity_id, e.changes, e.outcome) AS event, e.id
             FROM clinicq.audit_event e WHERE e.at = l.event_at AND e.id = l.event_id LIMIT 1) x ON true
         WHERE l.position >= (SELECT first FROM span) AND l.position < (SELECT after FROM span)
         ORDER BY l.position) AS line

@@ -166,15 +166,16 @@ static Jsonb *changed_columns(Changes *changes, TupleDesc shape, HeapTuple befor
     return JsonbValueToJsonb(pushJsonbValue(&changes->state, WJB_END_OBJECT, NULL));
 }
 
-static void write_event(const char *action, const char *entity, const char *entity_id,
-                        Jsonb *changes, const char *personal, const char *outcome) {
+static AuditKey write_event(const char *action, const char *entity, const char *entity_id,
+                            Jsonb *changes, const char *personal, const char *outcome) {
     const Actor *actor = actor_current();
     Datum values[EVENT_COLUMNS];
     bool nulls[EVENT_COLUMNS] = {false};
+    AuditKey key = {.at = GetCurrentTimestamp()};
     Datum beside[4];
 
     /* now() is when the transaction began; at is when the change was made */
-    values[EVENT_AT] = TimestampTzGetDatum(GetCurrentTimestamp());
+    values[EVENT_AT] = TimestampTzGetDatum(key.at);
     /* before the event's id is drawn, as sealing needs it */
     values[EVENT_TRANSACTION_ID] = FullTransactionIdGetDatum(GetTopFullTransactionId());
     values[EVENT_ACTOR_ID] = Int64GetDatum(actor->user_id);
@@ -194,28 +195,31 @@ static void write_event(const char *action, const char *entity, const char *enti
     nulls[EVENT_CHANGES] = changes == NULL;
     values[EVENT_CHANGES] = changes ? JsonbPGetDatum(changes) : 0;
     values[EVENT_OUTCOME] = CStringGetTextDatum(outcome);
-    beside[0] = Int64GetDatum(audit_insert(values, nulls));
+    key.id = audit_insert(values, nulls);
     if (*personal == '\0')
-        return;
+        return key;
+    beside[0] = Int64GetDatum(key.id);
     beside[1] = values[EVENT_ENTITY];
     beside[2] = values[EVENT_ENTITY_ID];
     beside[3] = DirectFunctionCall1(jsonb_in, CStringGetDatum(psprintf("{%s}", personal)));
     SPI_connect();
     query_write(&audit_insert_personal, beside, nulls[EVENT_ENTITY_ID] ? "  n " : NULL);
     SPI_finish();
+    return key;
 }
 
 void audit_event(const char *action, const char *entity, int64 id, const char *outcome) {
     audit_event_with(action, entity, id, NULL, outcome);
 }
 
-void audit_event_with(const char *action, const char *entity, int64 id, const char *detail,
-                      const char *outcome) {
+AuditKey audit_event_with(const char *action, const char *entity, int64 id, const char *detail,
+                          const char *outcome) {
     Jsonb *changes = NULL;
 
     if (detail != NULL)
         changes = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(detail)));
-    write_event(action, entity, id == 0 ? NULL : psprintf(INT64_FORMAT, id), changes, "", outcome);
+    return write_event(action, entity, id == 0 ? NULL : psprintf(INT64_FORMAT, id), changes, "",
+                       outcome);
 }
 
 Datum clinicq_audit_row(PG_FUNCTION_ARGS) {

@@ -83,6 +83,11 @@ static const SettingRule rules[SETTING_COUNT] = {
     [SETTING_AUDIT_SEARCHES] =
         {"audit_searches", "on", .choices = "on off",
          .description = "Whether who searches patients for what is in the audit log: on or off."},
+    [SETTING_AUDIT_EXPORTS] =
+        {"audit_exports", "on", .choices = "on off",
+         .description =
+             "Whether who takes the audit log, patients, visits or queues away is in the "
+             "audit log: on or off."},
     [SETTING_AUDIT_READ_MINUTES] =
         {"audit_read_minutes", "5", .min = 1, .max = 60,
          .description =

@@ -30,30 +30,36 @@ static bool write_cell(StringInfo cell, Datum value, Oid type) {
     }
 }
 
-void table_append_json(StringInfo json) {
+void table_append_json_row(StringInfo json, uint64 row, int first) {
     SPITupleTable *table = SPI_tuptable;
-    uint64 rows = SPI_processed;
     StringInfoData cell;
 
     initStringInfo(&cell);
+    appendStringInfoChar(json, '{');
+    for (int i = first - 1; i < table->tupdesc->natts; i++) {
+        Form_pg_attribute column = TupleDescAttr(table->tupdesc, i);
+        bool isnull;
+        Datum value = SPI_getbinval(table->vals[row], table->tupdesc, i + 1, &isnull);
+
+        json_key(json, NameStr(column->attname));
+        if (isnull)
+            appendStringInfoString(json, "null");
+        else if (write_cell(&cell, value, column->atttypid))
+            escape_json(json, cell.data);
+        else
+            appendBinaryStringInfo(json, cell.data, cell.len);
+    }
+    appendStringInfoChar(json, '}');
+    pfree(cell.data);
+}
+
+void table_append_json(StringInfo json) {
+    uint64 rows = SPI_processed;
+
     appendStringInfoChar(json, '[');
     for (uint64 row = 0; row < rows; row++) {
         json_comma(json);
-        appendStringInfoChar(json, '{');
-        for (int i = 0; i < table->tupdesc->natts; i++) {
-            Form_pg_attribute column = TupleDescAttr(table->tupdesc, i);
-            bool isnull;
-            Datum value = SPI_getbinval(table->vals[row], table->tupdesc, i + 1, &isnull);
-
-            json_key(json, NameStr(column->attname));
-            if (isnull)
-                appendStringInfoString(json, "null");
-            else if (write_cell(&cell, value, column->atttypid))
-                escape_json(json, cell.data);
-            else
-                appendBinaryStringInfo(json, cell.data, cell.len);
-        }
-        appendStringInfoChar(json, '}');
+        table_append_json_row(json, row, 1);
     }
     appendStringInfoChar(json, ']');
 }
@@ -79,30 +85,41 @@ static void append_csv_text(StringInfo csv, const char *value, bool safe) {
         appendStringInfoChar(csv, '"');
 }
 
-void table_append_csv(StringInfo csv, bool safe) {
+void table_append_csv_names(StringInfo csv, int first) {
+    TupleDesc shape = SPI_tuptable->tupdesc;
+
+    for (int i = first - 1; i < shape->natts; i++)
+        appendStringInfo(csv, "%s%s", i >= first ? "," : "",
+                         NameStr(TupleDescAttr(shape, i)->attname));
+    appendStringInfoString(csv, "\r\n");
+}
+
+void table_append_csv_row(StringInfo csv, uint64 row, int first, bool safe) {
     SPITupleTable *table = SPI_tuptable;
-    uint64 rows = SPI_processed;
     StringInfoData cell;
 
     initStringInfo(&cell);
-    for (int i = 0; i < table->tupdesc->natts; i++)
-        appendStringInfo(csv, "%s%s", i > 0 ? "," : "",
-                         NameStr(TupleDescAttr(table->tupdesc, i)->attname));
-    appendStringInfoString(csv, "\r\n");
-    for (uint64 row = 0; row < rows; row++) {
-        for (int i = 0; i < table->tupdesc->natts; i++) {
-            bool isnull;
-            Datum value = SPI_getbinval(table->vals[row], table->tupdesc, i + 1, &isnull);
+    for (int i = first - 1; i < table->tupdesc->natts; i++) {
+        bool isnull;
+        Datum value = SPI_getbinval(table->vals[row], table->tupdesc, i + 1, &isnull);
 
-            if (i > 0)
-                appendStringInfoChar(csv, ',');
-            if (isnull)
-                continue;
-            if (write_cell(&cell, value, TupleDescAttr(table->tupdesc, i)->atttypid))
-                append_csv_text(csv, cell.data, safe);
-            else
-                appendBinaryStringInfo(csv, cell.data, cell.len);
-        }
-        appendStringInfoString(csv, "\r\n");
+        if (i >= first)
+            appendStringInfoChar(csv, ',');
+        if (isnull)
+            continue;
+        if (write_cell(&cell, value, TupleDescAttr(table->tupdesc, i)->atttypid))
+            append_csv_text(csv, cell.data, safe);
+        else
+            appendBinaryStringInfo(csv, cell.data, cell.len);
     }
+    appendStringInfoString(csv, "\r\n");
+    pfree(cell.data);
+}
+
+void table_append_csv(StringInfo csv, bool safe) {
+    uint64 rows = SPI_processed;
+
+    table_append_csv_names(csv, 1);
+    for (uint64 row = 0; row < rows; row++)
+        table_append_csv_row(csv, row, 1, safe);
 }

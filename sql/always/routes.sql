@@ -51,6 +51,10 @@ INSERT INTO clinicq.route (method, path, function, class, body, lane, who, summa
     ('GET', '/api/reports/', 'clinicq_api.list_reports', 'read', 'none', NULL, '{admin,reporter}', 'The reports there are, with their parameters.', true),
     ('GET', '/api/reports/{name}/', 'clinicq_api.get_report', 'slow', 'none', NULL, '{admin,reporter}', 'A report as JSON or CSV.', true),
 
+    ('GET', '/api/audit/export/', 'clinicq_api.export_audit', 'slow', 'none', NULL, '{admin,auditor}', 'The audit log as JSON lines that clinicq-audit verifies, or as CSV.', true),
+    ('GET', '/api/audit/seals/', 'clinicq_api.export_seals', 'slow', 'none', NULL, '{admin,auditor}', 'The seals of the audit log as JSON lines.', true),
+    ('GET', '/api/audit/snapshot/', 'clinicq_api.export_snapshot', 'slow', 'none', NULL, '{admin,auditor}', 'Patients, visits or queues (kind) of a period as JSON lines or CSV.', true),
+
     ('GET', '/api/users/', 'clinicq_api.list_users', 'read', 'none', NULL, '{admin}', 'All users, by name.', true),
     ('POST', '/api/users/', 'clinicq_api.create_user', 'slow', 'fields', NULL, '{admin}', 'Create a user; answers a generated password where none was given.', true),
     ('GET', '/api/users/{id}/', 'clinicq_api.get_user', 'read', 'none', NULL, '{admin}', 'One user.', true),

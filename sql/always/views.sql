@@ -21,3 +21,29 @@ CREATE OR REPLACE VIEW clinicq_audit.emergencies AS
     FROM clinicq.patient_access a JOIN clinicq.patient p ON p.id = a.patient_id
     WHERE a.reason IS NOT NULL;
 COMMENT ON VIEW clinicq_audit.emergencies IS 'Restricted records that were opened in an emergency, and what the review found; for auditors, and for administrators, who close reviews by clinicq.review_emergency().';
+
+-- What exports are made of; nobody reads these but the functions that note an export.
+CREATE OR REPLACE VIEW clinicq_audit.exported_event AS
+    SELECT (SELECT l.position FROM clinicq.audit_leaf l WHERE l.event_id = e.id AND l.event_at = e.at) AS position,
+        e.id, e.at, e.transaction_id::text, e.actor_id, e.actor_name, array_to_string(e.roles, ' ') AS roles, e.door,
+        host(e.client) AS client, e.request_id, e.action, e.entity, e.entity_id,
+        (CASE WHEN e.entity <> 'patient' THEN e.changes ELSE clinicq_audit.with_personal(e.changes,
+            (SELECT p.contents FROM clinicq.audit_personal p WHERE p.event_id = e.id)) END)::text AS changes,
+        e.outcome
+    FROM clinicq.audit_event e;
+COMMENT ON VIEW clinicq_audit.exported_event IS 'Rows of clinicq_audit.export().';
+CREATE OR REPLACE VIEW clinicq_audit.exported_patient AS
+    SELECT id AS key, registration_number, CASE WHEN NOT restricted THEN name END AS name,
+        CASE WHEN NOT restricted THEN phone END AS phone, gender, category, restricted, created_at, updated_at, removed_at, erased_at
+    FROM clinicq.patient;
+COMMENT ON VIEW clinicq_audit.exported_patient IS 'Rows of clinicq_audit.snapshot_patients(). Restricted patients without name and phone.';
+CREATE OR REPLACE VIEW clinicq_audit.exported_visit AS
+    SELECT v.id AS key, v.id, v.service_day, v.queue_id, q.name AS queue, v.token_number, p.registration_number, v.status,
+        v.priority, r.name AS room, v.transferred_from, v.transferred_to, v.closed_by_system, v.created_at, v.updated_at
+    FROM clinicq.visit v JOIN clinicq.queue q ON q.id = v.queue_id JOIN clinicq.patient p ON p.id = v.patient_id
+    LEFT JOIN clinicq.room r ON r.id = v.room_id;
+COMMENT ON VIEW clinicq_audit.exported_visit IS 'Rows of clinicq_audit.snapshot_visits().';
+CREATE OR REPLACE VIEW clinicq_audit.exported_queue AS
+    SELECT q.id AS key, q.id, c.name AS clinic, q.name, q.token_prefix, q.closed_at, q.created_at, q.updated_at
+    FROM clinicq.queue q JOIN clinicq.clinic c ON c.id = q.clinic_id;
+COMMENT ON VIEW clinicq_audit.exported_queue IS 'Rows of clinicq_audit.snapshot_queues(), but for the number of visits.';

@@ -1,0 +1,57 @@
+#include "export.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "actor.h"
+#include "error.h"
+#include "fmgr.h"
+#include "json.h"
+#include "query.h"
+#include "setting.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(clinicq_begin_export);
+
+QUERY(export_event,
+      "SELECT FROM clinicq.audit_event WHERE at = $1 AND id = $2 AND action = 'EXPORT'"
+      " AND actor_name = $3 AND changes = $4::jsonb AND at > now() - interval '1 day'",
+      TIMESTAMPTZOID, INT8OID, TEXTOID, TEXTOID);
+
+AuditKey export_begin(const char *detail) {
+    if (setting_is(SETTING_AUDIT_EXPORTS, "off"))
+        return (AuditKey){0};
+    if (XactReadOnly || RecoveryInProgress())
+        ereport(ERROR, errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+                errmsg("nothing can be exported where the export cannot be recorded"),
+                errdetail("The transaction is read-only, or the server a standby."),
+                errhint("Export in a transaction that may write, on the primary server."));
+    return audit_event_with("EXPORT", "export", 0, detail, "done");
+}
+
+bool export_was_begun(AuditKey key, const char *detail) {
+    Datum args[4] = {TimestampTzGetDatum(key.at), Int64GetDatum(key.id),
+                     CStringGetTextDatum(actor_current()->name), CStringGetTextDatum(detail)};
+
+    if (key.id == 0)
+        return setting_is(SETTING_AUDIT_EXPORTS, "off");
+    return query_read(&export_event, args, NULL) > 0;
+}
+
+/* What the functions for COPY call first. */
+Datum clinicq_begin_export(PG_FUNCTION_ARGS) {
+    static const char *const names[] = {"kind", "from", "to"};
+    StringInfoData detail;
+
+    actor_require(ROLE_ADMIN | ROLE_AUDITOR);
+    initStringInfo(&detail);
+    appendStringInfoChar(&detail, '{');
+    for (int i = 0; i < lengthof(names); i++)
+        json_text(&detail, names[i], ARG_CSTRING(i));
+    json_text(&detail, "format", "sql");
+    appendStringInfoChar(&detail, '}');
+    SPI_connect();
+    export_begin(detail.data);
+    SPI_finish();
+    PG_RETURN_VOID();
+}
