@@ -57,8 +57,9 @@ AS $function$
     SELECT clinicq_audit.peaks_line(first) FROM span WHERE first > 0 AND first < after
     UNION ALL
     SELECT * FROM (
-        SELECT '{"position":' || l.position || ',"leaf":"' || encode(l.hash, 'hex') || '","event":' || coalesce(clinicq_audit.event_line(x.event), 'null')
-            || coalesce((SELECT ',"personal":' || p.contents::text FROM clinicq.audit_personal p WHERE p.event_id = x.id), '') || '}'
+        SELECT '{"position":' || l.position || ',"leaf":"' || encode(l.hash, 'hex') || '"'
+            || coalesce((SELECT ',"personal":' || p.contents::text FROM clinicq.audit_personal p WHERE p.event_id = x.id), '')
+            || ',"event":' || coalesce(clinicq_audit.event_line(x.event), 'null') || '}'
         FROM clinicq.audit_leaf l LEFT JOIN LATERAL (
             SELECT ROW(e.id, e.at, e.transaction_id, e.actor_id, e.actor_name, e.roles, e.door, e.client, e.request_id,
                 e.action, e.entity, e.entity_id, e.changes, e.outcome) AS event, e.id

@@ -144,6 +144,8 @@ static void check_event(struct check *c) {
                 c->event.position);
     else
         merkle_leaf(&recomputed, c->event.text, c->event.text_length);
+    if (c->event.text != NULL && c->event.personal != NULL && !personal_fits(&c->event))
+        differs(c, "changed: a personal value of position %" PRIu64, c->event.position);
     if (!merkle_equal(&recomputed, &c->event.leaf)) {
         if (c->pendings < PENDING_MOST)
             c->pending[c->pendings++] = c->event.position;

@@ -1,11 +1,15 @@
 #include "lines.h"
 
 #include <json-c/json.h>
+#include <limits.h>
 #include <string.h>
 
 #define EVENT_HEAD "{\"position\":"
 #define LEAF_HEAD  ",\"leaf\":\""
-#define TEXT_HEAD  "\",\"event\":"
+#define LEAF_TAIL  "\""
+#define PERSONAL   ",\"personal\":"
+#define TEXT_HEAD  ",\"event\":"
+#define SALT       16
 #define SEAL_HEAD  "{\"seal\":"
 #define SEAL_TAIL  "},\"hash\":\""
 
@@ -40,6 +44,24 @@ static bool skip(const char **at, const char *text) {
     return true;
 }
 
+/* Moves behind a JSON object; whether it is one is seen where it is read. */
+static bool skip_object(const char **at) {
+    unsigned depth = 0;
+    bool in_text = false;
+
+    for (; **at != '\0'; (*at)++) {
+        if (in_text && **at == '\\' && (*at)[1] != '\0')
+            (*at)++;
+        else if (**at == '"')
+            in_text = !in_text;
+        else if (!in_text && **at == '{')
+            depth++;
+        else if (!in_text && **at == '}' && (depth == 0 || --depth == 0))
+            return ++*at, true;
+    }
+    return false;
+}
+
 bool event_parse(struct event *event, const char *line, size_t length) {
     const char *at = line;
 
@@ -47,6 +69,15 @@ bool event_parse(struct event *event, const char *line, size_t length) {
         !hex_parse(event->leaf.bytes, MERKLE_HASH, at))
         return false;
     at += 2 * MERKLE_HASH;
+    if (!skip(&at, LEAF_TAIL))
+        return false;
+    event->personal = NULL;
+    if (skip(&at, PERSONAL)) {
+        event->personal = at;
+        if (*at != '{' || !skip_object(&at))
+            return false;
+        event->personal_length = (size_t) (at - event->personal);
+    }
     if (!skip(&at, TEXT_HEAD) || line[length - 1] != '}')
         return false;
     event->text = at;
@@ -81,6 +112,60 @@ static bool member_hex(struct json_object *object, const char *name, unsigned ch
 
     return found != NULL && (size_t) json_object_get_string_len(found) == 2 * count &&
            hex_parse(bytes, count, json_object_get_string(found));
+}
+
+static struct json_object *parse_part(const char *text, size_t length) {
+    struct json_tokener *tokener = json_tokener_new();
+    struct json_object *parsed = NULL;
+
+    if (tokener != NULL && length <= INT_MAX)
+        parsed = json_tokener_parse_ex(tokener, text, (int) length);
+    json_tokener_free(tokener);
+    return parsed;
+}
+
+/* {"salt", "value"} is what the event's {"erasable": hash} was made of. */
+static bool value_fits(struct json_object *held, struct json_object *sealed) {
+    unsigned char salt[SALT], hash[crypto_hash_sha256_BYTES], wanted[crypto_hash_sha256_BYTES];
+    struct json_object *value = member(held, "value", json_type_string);
+    crypto_hash_sha256_state state;
+
+    if (value == NULL || !member_hex(held, "salt", salt, sizeof(salt)) || sealed == NULL ||
+        !json_object_is_type(sealed, json_type_object) ||
+        !member_hex(sealed, "erasable", wanted, sizeof(wanted)))
+        return false;
+    crypto_hash_sha256_init(&state);
+    crypto_hash_sha256_update(&state, salt, sizeof(salt));
+    crypto_hash_sha256_update(&state, (const unsigned char *) json_object_get_string(value),
+                              (size_t) json_object_get_string_len(value));
+    crypto_hash_sha256_final(&state, hash);
+    return memcmp(hash, wanted, sizeof(hash)) == 0;
+}
+
+/* Each value held, in a column's "old" and "new" or alone. */
+static bool values_fit(struct json_object *held, struct json_object *sealed) {
+    bool fit = sealed != NULL && json_object_is_type(sealed, json_type_object);
+    struct json_object *part;
+
+    if (json_object_object_get_ex(held, "salt", &part))
+        return value_fits(held, sealed);
+    json_object_object_foreach (held, name, inner) {
+        part = NULL;
+        fit = fit && json_object_is_type(inner, json_type_object) &&
+              json_object_object_get_ex(sealed, name, &part) && values_fit(inner, part);
+    }
+    return fit;
+}
+
+bool personal_fits(const struct event *event) {
+    struct json_object *held = parse_part(event->personal, event->personal_length);
+    struct json_object *sealed = parse_part(event->text, event->text_length);
+    bool fit = held != NULL && sealed != NULL && json_object_is_type(held, json_type_object) &&
+               values_fit(held, member(sealed, "changes", json_type_object));
+
+    json_object_put(held);
+    json_object_put(sealed);
+    return fit;
 }
 
 static bool seal_fill(struct seal *seal, struct json_object *line) {

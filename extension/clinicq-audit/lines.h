@@ -23,11 +23,15 @@ struct event {
     MerkleHash leaf;
     const char *text; /* what is hashed, within the line; NULL: the event was gone */
     size_t text_length;
+    const char *personal; /* what can be erased, beside what is hashed; NULL: nothing */
+    size_t personal_length;
 };
 
 /* Each takes a line without its end, which is terminated by NUL. False where it is none. */
 bool seal_parse(struct seal *seal, const char *line, size_t length);
 bool event_parse(struct event *event, const char *line, size_t length);
+/* Whether the personal values of an event are those that it holds hashes of. */
+bool personal_fits(const struct event *event);
 /* The line before the first event of an export that begins later. */
 bool peaks_parse(MerkleTree *tree, const char *line);
 

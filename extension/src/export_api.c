@@ -41,7 +41,7 @@ QUERY(sealed_span, "SELECT first, after FROM clinicq_audit.export_span($1, $2)",
 QUERY(sealed_peaks, "SELECT clinicq_audit.peaks_line($1)", INT8OID);
 QUERY(
     sealed_page,
-    "SELECT l.position, (SELECT p.contents FROM clinicq.audit_personal p"
+    "SELECT l.position, encode(l.hash, 'hex'), (SELECT p.contents FROM clinicq.audit_personal p"
     "  WHERE p.event_id = x.id), x.*"
     " FROM clinicq.audit_leaf l LEFT JOIN LATERAL (SELECT " EVENT_COLUMNS
     "  FROM clinicq.audit_event e WHERE e.at = l.event_at AND e.id = l.event_id LIMIT 1) x ON true"
@@ -228,18 +228,19 @@ static void append_sealed(StringInfo out, uint64 row) {
 
     for (int i = 0; i < EVENT_COLUMN_COUNT; i++)
         values[i] = row_value(row, 4 + i, &nulls[i]);
-    appendStringInfo(out, "{\"position\":" INT64_FORMAT ",\"leaf\":\"%s\",\"event\":",
-                     row_int64(row, 1), row_text(row, 2));
-    if (nulls[0])
-        appendStringInfoString(out, "null");
-    else
-        event_line(out, values, nulls);
+    appendStringInfo(out, "{\"position\":" INT64_FORMAT ",\"leaf\":\"%s\"", row_int64(row, 1),
+                     row_text(row, 2));
     if (!isnull) {
         Jsonb *contents = DatumGetJsonbP(personal);
 
         appendStringInfoString(out, ",\"personal\":");
         JsonbToCString(out, &contents->root, VARSIZE(contents));
     }
+    appendStringInfoString(out, ",\"event\":");
+    if (nulls[0])
+        appendStringInfoString(out, "null");
+    else
+        event_line(out, values, nulls);
     appendStringInfoString(out, "}\n");
 }
 

@@ -23,7 +23,8 @@ my $search = '?q=nobody';
 my @gets = grep { $_->{method} eq 'GET' } ROUTES;
 ok(@gets >= 11, 'the routes are known');
 
-for my $route (@gets) {
+# Exports are texts in pages, and grow with each event, their own included: 55_export.t has their rules.
+for my $route (grep { $_->{path} !~ m{^/api/audit/(?:export|seals|snapshot)/} } @gets) {
     my $path = path($route);
     my $query = $path =~ /search/ ? $search : '';
     my $with = call(GET => $path . $query, as => 'admin');

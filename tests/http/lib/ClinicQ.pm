@@ -174,7 +174,7 @@ sub snapshot {
             (SELECT 'queues ' || count(*) || '/' || coalesce(sum(version), 0) FROM clinicq.queue),
             (SELECT 'users ' || count(*) || '/' || coalesce(sum(version), 0) FROM clinicq.app_user),
             (SELECT 'sessions ' || count(*) FROM clinicq.session),
-            (SELECT 'audit ' || count(*) FROM clinicq.audit_event WHERE action NOT IN ('LOG_IN', 'READ', 'SEARCH', 'REFUSED')))
+            (SELECT 'audit ' || count(*) FROM clinicq.audit_event WHERE action NOT IN ('LOG_IN', 'READ', 'SEARCH', 'REFUSED', 'EXPORT')))
         SQL
 }
 
