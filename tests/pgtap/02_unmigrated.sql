@@ -29,6 +29,7 @@ FROM tap.func f ORDER BY f.name;
 SELECT is(tap.act('shim', 'SELECT clinicq_api.catalogue()'),
     '55000: ClinicQ''s tables are not those of the installed version', 'catalogue() says so');
 SELECT is(tap.http('GET /api/health/', NULL)->>'sqlstate', '55000', 'call() raises 55000 on an open route');
+SELECT is(tap.state('reporter', 'SELECT clinicq_report.' || f), '55000', 'reports too: ' || f) FROM unnest(ARRAY['guard()', 'board_at(1)']) AS f;
 SELECT is(tap.http('GET /api/patients/', NULL)->>'sqlstate', '55000', 'call() raises 55000 before it asks for a token');
 
 SELECT is(tap.state('admin', 'CALL clinicq.migrate()'), '42501', 'an administrator may not migrate');
