@@ -17,6 +17,11 @@ PG_FUNCTION_INFO_V1(clinicq_close_tallies);
 
 #define CLOSED_AT_ONCE 10000
 
+/* The usual case costs half of what the other does. */
+QUERY(tally_count_up,
+      "UPDATE clinicq.audit_tally SET count = count + $2, last_at = greatest(last_at, $3)"
+      " WHERE key = $1 AND until > $4",
+      BYTEAOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID);
 /* No row: the time of the one that is there is over. */
 QUERY(tally_count,
       "INSERT INTO clinicq.audit_tally AS t (key, actor_id, actor_name, roles, door, client,"
@@ -52,8 +57,8 @@ QUERY(tally_count,
 QUERY(tally_close_one, CLOSE("SELECT key FROM clinicq.audit_tally WHERE key = $1 AND until <= $2"),
       BYTEAOID, TIMESTAMPTZOID);
 /*
- * Ten seconds later, when shared memory holds no repetition of it any more. One that somebody counts
- * up at this moment can wait for the next time.
+ * Ten seconds later, when shared memory holds no repetition of it any more. One that somebody
+ * counts up at this moment can wait for the next time.
  */
 QUERY(tally_close_all,
       CLOSE("SELECT key FROM clinicq.audit_tally"
@@ -105,12 +110,12 @@ static void require_writing(void) {
                 errhint("Ask in a transaction that may write, on the primary server."));
 }
 
-void tally_write(const Tally *tally) {
+/* The row is not there, or its time is over. */
+static void tally_insert(const Tally *tally, Datum key) {
     Datum args[16];
     char nulls[] = "                ";
 
-    require_writing();
-    args[0] = tally_key(tally);
+    args[0] = key;
     args[1] = Int64GetDatum(tally->actor_id);
     nulls[1] = tally->actor_id == 0 ? 'n' : ' ';
     args[2] = CStringGetTextDatum(tally->actor_name);
@@ -135,6 +140,18 @@ void tally_write(const Tally *tally) {
         CHECK_FOR_INTERRUPTS();
         query_write(&tally_close_one, over, NULL);
     }
+}
+
+void tally_write(const Tally *tally) {
+    Datum args[4];
+
+    require_writing();
+    args[0] = tally_key(tally);
+    args[1] = Int64GetDatum(tally->count);
+    args[2] = TimestampTzGetDatum(tally->last);
+    args[3] = TimestampTzGetDatum(tally->first);
+    if (query_write(&tally_count_up, args, NULL) == 0)
+        tally_insert(tally, args[0]);
 }
 
 uint64 tallies_close(void) {

@@ -14,7 +14,7 @@ check "promtool check metrics has nothing to say about /metrics" promtool check 
 names_exist() {
     local name missing=0
     while read -r name; do
-        grep -q "^$name[{ ]" "$work/metrics" || {
+        grep -q "^${name}[{ ]" "$work/metrics" || {
             say "/metrics has no $name"
             missing=1
         }

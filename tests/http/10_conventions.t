@@ -26,7 +26,8 @@ ok(@gets >= 11, 'the routes are known');
 # Exports are texts in pages, and grow with each event, their own included: 55_export.t has their rules.
 for my $route (grep { $_->{path} !~ m{^/api/audit/(?:export|seals|snapshot)/} } @gets) {
     my $path = path($route);
-    my $query = $path =~ /search/ ? $search : '';
+    # A look at the audit log is an event of it: days without one stay the same.
+    my $query = $path =~ /search/ ? $search : $path eq '/api/audit/' ? '?to=2000-01-01' : '';
     my $with = call(GET => $path . $query, as => 'admin');
     answers($with, 200, "GET $route->{path}");
     my $other = $path =~ m{/$} ? $path =~ s{/$}{}r : "$path/";

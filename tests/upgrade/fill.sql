@@ -18,6 +18,7 @@ SELECT clinicq.summarise_days(30);
 UPDATE clinicq.visit SET version = version + 1 WHERE id = 1;
 INSERT INTO clinicq.audit_event (at, transaction_id, actor_name, roles, door, action, entity)
     VALUES ('2001-02-03', '7', 'somebody', '{}', 'psql', 'UPDATE', 'patient');
+SELECT clinicq.find_patients('Prefix');
 CREATE SCHEMA own;
 CREATE FUNCTION own.echo(path text[], query jsonb, body text) RETURNS text LANGUAGE sql AS $$ SELECT body $$;
 INSERT INTO clinicq.route (method, path, function, class, who, summary) VALUES ('GET', '/api/own/', 'own.echo', 'read', '{any}', 'Own.');
