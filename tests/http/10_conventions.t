@@ -115,7 +115,7 @@ for my $empty (qw(status queue page cursor date from to)) {
 is(call(GET => '/api/patients/?page=7', as => 'doctor')->{status}, 404, 'a list without such a page');
 is(call(GET => '/api/queues/?page=7&page_size=1', as => 'doctor')->{status}, 200, 'page is ignored where there are none');
 is(call(GET => "/api/visits/$visit->{id}/?status=DONE&queue=999", as => 'doctor')->{status}, 200, 'filters of lists do not reach details');
-is(call(GET => "/api/patients/$first/?registration_numbers=99-99-999", as => 'doctor')->{status}, 200, '... of patients either');
+is(call(GET => "/api/patients/$first/?registration_numbers=98-98-998", as => 'doctor')->{status}, 200, '... of patients either');
 refused(call(GET => '/api/patients/search/', as => 'doctor'), 400, 'error', 'search without q: key error');
 refused(call(GET => '/api/patients/search/?q=', as => 'doctor'), 400, 'error', '... with an empty q too');
 

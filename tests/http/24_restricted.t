@@ -28,7 +28,7 @@ is_deeply([map { $_->{username} } @{ $reply->{json}{users} }], [$named->{usernam
 refused(admin(POST => "${path}access/", { username => 'no.such.user' }), 400, ['username'], 'nobody can be named who is no user');
 refused(admin(POST => "${path}access/", {}), 400, ['username'], 'a user is named by name');
 refused(admin(PATCH => "${path}access/", { restricted => 'yes' }), 400, ['restricted'], 'restricted is true or false');
-refused(admin($_ => '/api/patients/99-99-999/access/', { restricted => JSON::PP::true, username => $named->{username} }), 404, 'detail', "$_ of no patient") for qw(GET PATCH POST);
+refused(admin($_ => '/api/patients/98-98-998/access/', { restricted => JSON::PP::true, username => $named->{username} }), 404, 'detail', "$_ of no patient") for qw(GET PATCH POST);
 for my $role (qw(doctor assistant display)) {
     refused(call($_->[0] => $path . $_->[1], as => $role, json => {}), 403, 'detail', "$role: no $_->[0] $_->[1]")
         for ['GET', 'access/'], ['PATCH', 'access/'], ['POST', 'access/'], ['DELETE', "access/$named->{username}/"];
@@ -77,7 +77,7 @@ refused(as($doctor, POST => $emergency, { reason => $_ }), 400, ['reason'], 'the
 refused(as($doctor, POST => $emergency, {}), 400, ['reason'], 'no reason');
 refused(call(POST => $emergency, as => $_, json => { reason => 'brought in unconscious' }), 403, 'detail', "$_ has none") for qw(assistant display);
 refused(as($named, POST => $emergency, { reason => 'brought in unconscious' }), 409, 'detail', 'who is named needs none');
-refused(as($doctor, POST => '/api/patients/99-99-999/emergency/', { reason => 'brought in unconscious' }), 404, 'detail', 'none of no patient');
+refused(as($doctor, POST => '/api/patients/98-98-998/emergency/', { reason => 'brought in unconscious' }), 404, 'detail', 'none of no patient');
 set_setting('emergency_access_minutes', 30);
 my $opened = as($doctor, POST => $emergency, { reason => 'brought in unconscious' });
 answers($opened, 201, 'a doctor opens the record');

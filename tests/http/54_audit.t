@@ -57,7 +57,7 @@ my $moment = $at =~ s/Z$//r;
 is(scalar(rows("patient=$number&action=INSERT&from=${moment}$_")), 2, "a time with $_") for 'Z', '%2B00:00', '-00:00', '+00:00';
 is(scalar(rows("patient=$number&action=INSERT&from=${moment}-01:00")), 0, 'a time elsewhere');
 for my $bad (['from', 'x'], ['from', '2026-02-30'], ['from', '2026-11-20T25:00:00Z'], ['from', '2026-11-20T10:00:00'], ['to', 'now'], ['to', '2026-11-20T10:00:00.1234567890123456789x'], ['to', '0000-01-01'],
-    ['client', 'x'], ['client', '127.0.0.1/8'], ['client', '300.1.1.1'], ['cursor', 'x'], ['cursor', '1'], ['cursor', '1.x'], ['cursor', '9999999999999999999.1'], ['cursor', '9223372036854775807.1'], ['patient', '99-99-999'], ['patient', "'"]) {
+    ['client', 'x'], ['client', '127.0.0.1/8'], ['client', '300.1.1.1'], ['cursor', 'x'], ['cursor', '1'], ['cursor', '1.x'], ['cursor', '9999999999999999999.1'], ['cursor', '9223372036854775807.1'], ['patient', '98-98-998'], ['patient', "'"]) {
     refused(audit("$bad->[0]=$bad->[1]"), 400, [$bad->[0]], "?$bad->[0]=$bad->[1]");
 }
 refused(audit('from=x&to=y&client=z&patient=q&cursor=c'), 400, [qw(from to client patient cursor)], 'all that is wrong is named');

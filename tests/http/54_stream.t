@@ -108,7 +108,7 @@ ok($closed && !(dechunk((split /\r\n\r\n/, $bytes, 2)[1]))[1], '... and gets no 
 cmp_ok(length $bytes, '<', 60_000_000, '... but what was on its way');
 
 # A client that reads slowly, and one that goes.
-my $shim = start_shim(CLINICQ_SLOW_CONNECTIONS => 1, CLINICQ_SEND_TIMEOUT_MS => 1500);
+my $shim = start_shim(CLINICQ_SLOW_CONNECTIONS => 1, CLINICQ_SEND_TIMEOUT_MS => 4000);
 my $port = url_port($shim->{url});
 sub own ($name) { return metric($name, $shim->{metrics}) }
 sub ask_for ($pages) {
@@ -124,7 +124,7 @@ is(call(GET => '/api/test/pages/?pages=3&bytes=4000', as => 'admin', url => $shi
 cmp_ok(time - $began, '<', 1.2, '... at once');
 is(db(q{SELECT count(*) FROM pg_stat_activity WHERE usename = 'clinicq_shim' AND state <> 'idle' AND xact_start < now() - interval '300 ms'}), 0, 'no backend works or holds a transaction for them');
 cmp_ok(own('stream_pages_total'), '<', 20 * 30, 'no more is fetched than they take');
-ok(wait_for(6, sub { own('streams') == 0 }), 'who does not take a page in time is cut off');
+ok(wait_for(12, sub { own('streams') == 0 }), 'who does not take a page in time is cut off');
 close $_ for @idle;
 my $gone = ask_for(1000);
 close $gone;

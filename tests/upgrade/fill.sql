@@ -13,6 +13,8 @@ SELECT clinicq.open_visit(to_char(n, '"01-00-"FM000'), n % 3 + 1) FROM generate_
 SELECT clinicq.start_visit(1, 1), clinicq.enter_room(1), clinicq.finish_visit(1), clinicq.start_visit(2, 2), clinicq.mark_no_show(2);
 SELECT clinicq.transfer_visit(4, 3), clinicq.cancel_visit(5), clinicq.start_visit(6);
 SELECT clinicq.remove_patient('01-00-150');
+SELECT clinicq.restrict_patient('01-00-003'), clinicq.grant_patient_access('01-00-003', 'ben');
+SELECT count(*) FROM clinicq.find_patients('Patient 7');
 UPDATE clinicq.visit SET service_day = service_day - 10 WHERE id = 1;
 SELECT clinicq.summarise_days(30);
 UPDATE clinicq.visit SET version = version + 1 WHERE id = 1;
