@@ -51,10 +51,11 @@ QUERY(session_by_token,
 /* A request that finds the row locked leaves it to the one that holds it. */
 QUERY(session_touch,
       "UPDATE clinicq.session SET last_used_at = now(),"
-      " expires_at = CASE WHEN ends_at IS NULL THEN $2 ELSE expires_at END WHERE token_hash ="
+      " expires_at = CASE WHEN ends_at IS NULL THEN least($2, created_at + $4) ELSE expires_at END"
+      " WHERE token_hash ="
       " (SELECT token_hash FROM clinicq.session WHERE token_hash = $1 AND last_used_at = $3"
       "  FOR NO KEY UPDATE SKIP LOCKED)",
-      BYTEAOID, TIMESTAMPTZOID, TIMESTAMPTZOID);
+      BYTEAOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INTERVALOID);
 QUERY(refresh_by_token,
       "SELECT s.id, u.id, u.username, u.roles, u.password_expired, r.salt, r.used_at, s.ends_at"
       " FROM clinicq.refresh_token r JOIN clinicq.session s ON s.id = r.session_id"
@@ -130,6 +131,10 @@ static TimestampTz in_minutes(int minutes) {
     return GetCurrentTransactionStartTimestamp() + minutes * USECS_PER_MINUTE;
 }
 
+static int days_at_most(uint32 roles) {
+    return setting_int_of_roles(SETTING_SESSION_DAYS, roles);
+}
+
 static TimestampTz sliding_expiry(uint32 roles) {
     return in_minutes(setting_int_of_roles(SETTING_SESSION_MINUTES, roles));
 }
@@ -141,14 +146,13 @@ static TimestampTz access_expiry(uint32 roles) {
 bool session_open(Session *session, Datum password_hash, SessionKind kind) {
     bool with_refresh = kind == SESSION_REFRESH;
     const char *device = request_user_agent();
-    TimestampTz ends_at =
-        in_minutes(setting_int_of_roles(SETTING_REFRESH_DAYS, session->roles) * 24 * 60);
+    TimestampTz ends_at = in_minutes(days_at_most(session->roles) * 24 * 60);
     Datum args[8];
     char nulls[] = "        ";
 
     token_make(session->token);
     session->expires_at =
-        with_refresh ? access_expiry(session->roles) : sliding_expiry(session->roles);
+        Min(ends_at, with_refresh ? access_expiry(session->roles) : sliding_expiry(session->roles));
     args[0] = sha256_datum(session->token);
     args[1] = Int64GetDatum(session->user_id);
     args[2] = CStringGetTextDatum(actor_current()->client);
@@ -244,7 +248,7 @@ bool session_refresh(const char *refresh, Session *session) {
 }
 
 bool session_authenticate(const char *token) {
-    Datum args[3];
+    Datum args[4];
     TimestampTz now = GetCurrentTransactionStartTimestamp();
     TimestampTz last_used;
     int64 user_id;
@@ -270,6 +274,7 @@ bool session_authenticate(const char *token) {
     if (now - last_used > TOUCH_INTERVAL) {
         args[1] = TimestampTzGetDatum(sliding_expiry(roles));
         args[2] = TimestampTzGetDatum(last_used);
+        args[3] = IntervalPGetDatum(&(Interval){.day = days_at_most(roles)});
         query_write(&session_touch, args, NULL);
     }
     SPI_finish();

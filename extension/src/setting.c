@@ -49,9 +49,9 @@ static const SettingRule rules[SETTING_COUNT] = {
         {"access_minutes", "15", .min = 1, .max = 1440, .by_role = true,
          .description =
              "Minutes that an access token lives which came with a refresh token; " BY_ROLE},
-    [SETTING_REFRESH_DAYS] =
-        {"refresh_days", "30", .min = 1, .max = 365, .by_role = true,
-         .description = "Days after log-in at which a session with refresh tokens ends; " BY_ROLE},
+    [SETTING_SESSION_DAYS] =
+        {"session_days", "30,display=365", .min = 1, .max = 3650, .by_role = true,
+         .description = "Days after log-in at which a session ends, however it is used; " BY_ROLE},
     [SETTING_LOG_IN_ATTEMPTS] =
         {"log_in_attempts", "5", .min = 2, .max = 100,
          .description = "Wrong log-ins with one name from one address before it has to wait."},

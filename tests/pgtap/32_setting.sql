@@ -13,7 +13,7 @@ INSERT INTO tap.value VALUES
     ('session_minutes', '{5,720,43200,"720,display=43200","60,admin=5,display=90"}', '{"",4,43201,-5,+5," 5",5.0,5m,0x10,99999999999999999999,
         display=60,"display=60,720","720,720","720,","720,display=4","720,display=","720,=60","720,nurse=60","720,Display=60","720, display=60","720,display=60,display=60","720,display=60=60"}'),
     ('access_minutes', '{1,1440,"15,admin=5"}', '{"",0,1441,x,"15,admin=0"}'),
-    ('refresh_days', '{1,365,"30,admin=1"}', '{"",0,366,x,"30,admin=366"}'),
+    ('session_days', '{1,3650,"30,admin=1"}', '{"",0,3651,x,"30,admin=3651"}'),
     ('log_in_attempts', '{2,100}', '{"",1,101,x,"5,admin=3"}'),
     ('log_in_lock_seconds', '{1,3600}', '{"",0,3601,x}'),
     ('log_in_account_attempts', '{5,100000}', '{"",4,100001,x}'),
@@ -39,7 +39,7 @@ SELECT is(tap.act('display', 'SELECT clinicq.setting(''colour'')'), '22023: no s
 SELECT is(tap.state('admin', 'SELECT clinicq.set_setting(NULL, ''x'')'), '22004', 'a name is needed');
 SELECT is(tap.set('display_names', NULL), '22004', 'and a value');
 SELECT is(tap.act('admin', 'SELECT clinicq.set_setting(''session_minutes'', ''4'')'), '22023: session_minutes must be a whole number from 5 to 43200, or such numbers by role', 'a refusal says what is possible');
-SELECT matches((SELECT description FROM clinicq.settings() WHERE name = n), 'as in 60,display=90,admin=30', n || ': the hint shows how roles are named') FROM unnest(ARRAY['session_minutes', 'access_minutes', 'refresh_days']) AS n;
+SELECT matches((SELECT description FROM clinicq.settings() WHERE name = n), 'as in 60,display=90,admin=30', n || ': the hint shows how roles are named') FROM unnest(ARRAY['session_minutes', 'access_minutes', 'session_days']) AS n;
 
 -- Until commit a change belongs to its transaction, and goes with it.
 BEGIN;

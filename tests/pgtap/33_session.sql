@@ -30,7 +30,7 @@ SELECT matches(:'cookie'::jsonb #>> '{headers,Set-Session}', '^[0-9a-f]{64} 4320
 SELECT is(tap.http('POST /api/auth/logout/', split_part(:'cookie'::jsonb #>> '{headers,Set-Session}', ' ', 1)) #>> '{headers,Set-Session}', '', 'which log-out takes away');
 
 -- Times by role: who has several roles gets the shortest.
-SELECT tap.act('admin', $$ SELECT clinicq.set_setting('session_minutes', '720,display=43200,reporter=60'), clinicq.set_setting('access_minutes', '15,admin=5'), clinicq.set_setting('refresh_days', '30,admin=1,auditor=2') $$) \g /dev/null
+SELECT tap.act('admin', $$ SELECT clinicq.set_setting('session_minutes', '720,display=43200,reporter=60'), clinicq.set_setting('access_minutes', '15,admin=5'), clinicq.set_setting('session_days', '30,admin=1,auditor=2') $$) \g /dev/null
 CREATE FUNCTION tap.times(roles text[]) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     name text := 'of-' || cardinality(roles) || coalesce(roles[1], '');
@@ -53,7 +53,13 @@ SELECT is(tap.family('plain'), '15 30', 'access for 15 minutes and refresh for 3
 SELECT is(tap.family('chief'), '5 1', 'of a role with times of its own');
 SELECT is(tap.family('both'), '5 1', 'of two such roles: the shortest');
 SELECT is((tap.refresh(:'chief') #>> '{body,expires_in}')::int, 300, 'a refresh gives the role''s time too');
-SELECT tap.act('admin', format('SELECT clinicq.set_setting(%L, %L)', name, default_value)) FROM clinicq.settings() WHERE name IN ('session_minutes', 'access_minutes', 'refresh_days') \g /dev/null
+SELECT tap.act('admin', $$ SELECT clinicq.set_setting('session_minutes', '2880,display=43200') $$) \g /dev/null
+SELECT tap.log_in(name => 'chief') #> '{body}' AS sliding \gset
+SELECT is((:'sliding'::jsonb->>'expires_in')::int, 86400, 'a session that slides ends at the latest so many days after log-in');
+UPDATE clinicq.session SET created_at = created_at - interval '23 hours', last_used_at = last_used_at - interval '23 hours' WHERE token_hash = sha256(convert_to(:'sliding'::jsonb->>'token', 'UTF8'));
+SELECT ok(tap.works(:'sliding'::jsonb->>'token'), '... is used an hour before that');
+SELECT is((SELECT expires_at - created_at FROM clinicq.session WHERE token_hash = sha256(convert_to(:'sliding'::jsonb->>'token', 'UTF8'))), interval '1 day', '... and ends then all the same');
+SELECT tap.act('admin', format('SELECT clinicq.set_setting(%L, %L)', name, default_value)) FROM clinicq.settings() WHERE name IN ('session_minutes', 'access_minutes', 'session_days') \g /dev/null
 
 -- Refresh tokens: single use, the same successor for ten seconds, then the family ends.
 SELECT tap.log_in('{"refresh": true}') #> '{body}' AS first \gset
