@@ -45,7 +45,7 @@ COMMENT ON COLUMN clinicq.audit_event.at IS 'When; of a counted event when it wa
 COMMENT ON COLUMN clinicq.audit_event.transaction_id IS 'The transaction that made the change, or wrote the event.';
 COMMENT ON COLUMN clinicq.audit_event.actor_name IS 'User name over HTTP, database role from psql, the keeper''s name from its own work.';
 COMMENT ON COLUMN clinicq.audit_event.request_id IS 'X-Request-Id of the HTTP request, the first one of a counted event.';
-COMMENT ON COLUMN clinicq.audit_event.action IS 'INSERT, UPDATE, DELETE or TRUNCATE of a table; READ, SEARCH, REFUSED (counted); LOG_IN, REFRESH_REUSED, TOTP, RECOVERY_CODE, EMERGENCY.';
+COMMENT ON COLUMN clinicq.audit_event.action IS 'INSERT, UPDATE, DELETE or TRUNCATE of a table; READ, SEARCH, REFUSED (counted); LOG_IN, LOG_OUT, REFRESH_REUSED, TOTP, RECOVERY_CODE, EMERGENCY, EXPORT, ERASE.';
 COMMENT ON COLUMN clinicq.audit_event.entity IS 'The table; of a refusal the route (HTTP) or the function (psql).';
 COMMENT ON COLUMN clinicq.audit_event.entity_id IS 'Key of the row; of a refusal the first value in the path.';
 COMMENT ON COLUMN clinicq.audit_event.changes IS 'Only the columns that changed: {"column": {"old": ..., "new": ...}}; secrets as "***". Of a counted event {"count", "first", "last"}; of a search also "term" and "matched"; of a refusal from psql also "needs", the roles that would do.';
