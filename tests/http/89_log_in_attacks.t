@@ -5,6 +5,7 @@ use v5.36;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use ClinicQ;
+use List::Util qw(min);
 use Test::More;
 
 my $url = $ENV{CLINICQ_URL};
@@ -89,7 +90,7 @@ like($wrong, qr{^HTTP/1\.1 400 .*non_field_errors}s, 'a wrong password');
 is(bytes_of(@$_), $wrong, "... and $_->[0] are told the same") for ['nobody.at.all', 'not the right one'], [$disabled->{username}, $disabled->{password}], [$disabled->{username}, 'not the right one'], ['a' x 150, $user->{password}], [$user->{username}, 'x' x 3000];
 forget();
 
-# Time: with hashes of full strength, medians of interleaved tries.
+# Time: with hashes of full strength, the quickest of interleaved tries, because other work only adds.
 my %strength = map { $_ => db("SELECT value FROM clinicq.setting WHERE name = '$_'") } qw(password_memory_kib password_iterations);
 set_setting(password_memory_kib => 19456);
 set_setting(password_iterations => 2);
@@ -106,11 +107,10 @@ for my $n (1 .. 25) {
         push @{ $took{$what} }, took({ known => $user->{username}, unknown => "nobody.$n", disabled => $disabled->{username} }->{$what});
     }
 }
-sub median (@all) { return (sort { $a <=> $b } @all)[@all / 2] }
-my %median = map { $_ => 1000 * median(@{ $took{$_} }) } keys %took;
-my $times = join ', ', map { sprintf '%s %.1f ms', $_, $median{$_} } sort keys %median;
-cmp_ok($median{known}, '>', 5, "a wrong password costs a hash ($times)");
-cmp_ok(abs($median{$_} - $median{known}), '<', 0.3 * $median{known} + 2, "... $_: as long") for qw(unknown disabled);
+my %quickest = map { $_ => 1000 * min(@{ $took{$_} }) } keys %took;
+my $times = join ', ', map { sprintf '%s %.1f ms', $_, $quickest{$_} } sort keys %quickest;
+cmp_ok($quickest{known}, '>', 5, "a wrong password costs a hash ($times)");
+cmp_ok(abs($quickest{$_} - $quickest{known}), '<', 0.3 * $quickest{known} + 2, "... $_: as long") for qw(unknown disabled);
 set_setting($_ => $strength{$_}) for keys %strength;
 
 # Counting: spellings of a name, two shims, forty clients at once.
