@@ -38,6 +38,10 @@ bench: ## measure speed
 	@tests/load/bench-audit
 	@tests/load/bench-reports
 
+bench-audit: ## measure sealing and verifying the audit log, ten million events
+	@docker/local/packages run bench
+	@tests/load/bench_audit
+
 coverage: ## run every suite on instrumented builds; lines covered must reach the floor
 	@COVERAGE=1 tests/run $(SUITES)
 
@@ -53,4 +57,4 @@ clean: ## remove what was built
 	@$(MAKE) --no-print-directory -C extension clean
 	@$(MAKE) --no-print-directory -C shim clean
 
-.PHONY: help run start stop fresh psql test test-trixie lint fuzz bench coverage install uninstall clean
+.PHONY: help run start stop fresh psql test test-trixie lint fuzz bench bench-audit coverage install uninstall clean

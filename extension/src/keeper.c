@@ -96,19 +96,19 @@ static bool job_summaries(void) {
 typedef struct Job {
     const char *name;
     bool (*run)(void);
+    TimestampTz due;
     int interval_ms; /* 0: clinicq.seal_interval */
     int backoff_ms;
-    TimestampTz due;
     char fault[200]; /* the last error, which is told once */
 } Job;
 
 static Job jobs[] = {
-    {"seal", job_seal, 0},
-    {"tallies", job_tallies, 500},
-    {"day end", job_day_end, 60000},
-    {"expired", job_expired, 60000},
-    {"partitions", job_partitions, 3600000},
-    {"summaries", job_summaries, 60000},
+    {"seal", job_seal},
+    {"tallies", job_tallies, .interval_ms = 500},
+    {"day end", job_day_end, .interval_ms = 60000},
+    {"expired", job_expired, .interval_ms = 60000},
+    {"partitions", job_partitions, .interval_ms = 3600000},
+    {"summaries", job_summaries, .interval_ms = 60000},
 };
 
 /* The configured names; NIL where they cannot be read. Freed with their context. */
