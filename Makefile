@@ -38,9 +38,9 @@ bench: ## measure speed
 	@tests/load/bench-audit
 	@tests/load/bench-reports
 
-bench-audit: ## measure sealing and verifying the audit log, ten million events
+bench-proof: ## measure sealing and verifying the audit log, ten million events
 	@docker/local/packages run bench
-	@tests/load/bench_audit
+	@tests/load/bench-proof
 
 coverage: ## run every suite on instrumented builds; lines covered must reach the floor
 	@COVERAGE=1 tests/run $(SUITES)
@@ -57,4 +57,4 @@ clean: ## remove what was built
 	@$(MAKE) --no-print-directory -C extension clean
 	@$(MAKE) --no-print-directory -C shim clean
 
-.PHONY: help run start stop fresh psql test test-trixie lint fuzz bench bench-audit coverage install uninstall clean
+.PHONY: help run start stop fresh psql test test-trixie lint fuzz bench bench-proof coverage install uninstall clean

@@ -433,7 +433,7 @@ bool seal_batch(Sweep *sweep) {
     Batch *batch;
     Seal last;
     int64 floor;
-    bool ripe, more;
+    bool ripe, idle, more;
     FullTransactionId next;
 
     if (IsolationUsesXactSnapshot())
@@ -445,7 +445,8 @@ bool seal_batch(Sweep *sweep) {
     next = ReadNextFullTransactionId();
     PushActiveSnapshot(GetTransactionSnapshot());
     ripe = all_ended(GetActiveSnapshot(), mark.next_xid);
-    mark.idle_at = all_ended(GetActiveSnapshot(), next) ? next : InvalidFullTransactionId;
+    idle = all_ended(GetActiveSnapshot(), next);
+    mark.idle_at = InvalidFullTransactionId;
     batch = palloc0(sizeof *batch);
     seal_last(&last);
     load_tree(&batch->tree, &last);
@@ -453,11 +454,12 @@ bool seal_batch(Sweep *sweep) {
     more = add_leaves(batch, sweep, floor);
     PopActiveSnapshot();
     floor = advance(sweep, ripe, more, floor);
-    if (batch->tree.size > last.size) {
-        mark.idle_at = InvalidFullTransactionId;
+    if (batch->tree.size > last.size)
         write_seal(&last, &batch->tree, floor);
-    } else
+    else {
         mark.floor = floor;
+        mark.idle_at = idle ? next : InvalidFullTransactionId;
+    }
     SPI_finish();
     return more;
 }
