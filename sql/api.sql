@@ -1,15 +1,17 @@
 CREATE FUNCTION clinicq_api.call(route text, token text, path text[], query jsonb, body text, body_fault text,
     request_id text, client inet, base_url text, user_agent text DEFAULT NULL, trace_id text DEFAULT NULL,
+    idempotency_key text DEFAULT NULL, if_match text DEFAULT NULL, if_none_match text DEFAULT NULL,
     OUT status integer, OUT reply json, OUT headers json, OUT actor bigint)
 LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'clinicq_call';
-COMMENT ON FUNCTION clinicq_api.call(text, text, text[], jsonb, text, text, text, inet, text, text, text) IS
+COMMENT ON FUNCTION clinicq_api.call(text, text, text[], jsonb, text, text, text, inet, text, text, text, text, text, text) IS
     'One HTTP request: finds who holds the token, calls the function that the route names, answers its reply. '
     'route: method and path template, NULL for a known path with a wrong method; path: decoded path values; query: decoded parameters; '
     'body: JSON text; body_fault: media-type, encoding or form where the body could not be read; base_url: scheme and host for links; user_agent: up to 200 characters, NULL for none; '
     'trace_id: of W3C traceparent, NULL for none. application_name ends with it, or with request_id, until the transaction ends. '
+    'idempotency_key, if_match, if_none_match: the headers of these names, NULL for none; a write with a key is done once, and a repeat within idempotency_hours gets the first reply with the header Idempotency-Replayed; 304 where if_none_match names the ETag. '
     'The identity lives until the transaction ends and cannot be set in any other way. '
-    'Errors: 28000 no valid token; QC405 route is NULL; QC403 a password has to be changed or a second factor set up first; P0002 no such route; 55000 before migrate(), or a second request in one transaction; what the function raises. Who: the shim.';
+    'Errors: 28000 no valid token; QC405 route is NULL; QC403 a password has to be changed or a second factor set up first; P0002 no such route; QC400 the key is none; QC422 the key was used for another request; QC425 that request is being done; QC208 it was done and its reply is not kept; QC412 if_match does not name the ETag of now; 55000 before migrate(), or a second request in one transaction; what the function raises. Who: the shim.';
 
 CREATE FUNCTION clinicq_api.catalogue() RETURNS json
 LANGUAGE C STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -5,8 +5,10 @@
 #include "cache.h"
 #include "compat.h"
 #include "error.h"
+#include "etag.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "idempotency.h"
 #include "json.h"
 #include "miscadmin.h"
 #include "parser/parse_func.h"
@@ -31,12 +33,17 @@ typedef struct Route {
     FmgrInfo function;
     bool open;       /* no token needed */
     bool for_anyone; /* no role needed: what a user may call whose password has to be changed */
+    bool reads;      /* GET */
+    bool keyed;      /* a write that an Idempotency-Key makes be done once */
+    bool secret;     /* its request or reply holds a secret */
+    bool tagged;     /* its reply has an ETag */
+    const Entity *entity; /* what If-Match is compared with, NULL for nothing */
 } Route;
 
 QUERY(
     routes_all,
-    "SELECT method || ' ' || path, function, who = '{anyone}', who IN ('{any}', '{anyone}') FROM clinicq.route"
-    " UNION ALL SELECT 'BEFORE ' || method || ' ' || path, before, who = '{anyone}', true"
+    "SELECT method || ' ' || path, function, who = '{anyone}', who IN ('{any}', '{anyone}'), secret FROM clinicq.route"
+    " UNION ALL SELECT 'BEFORE ' || method || ' ' || path, before, who = '{anyone}', true, secret"
     " FROM clinicq.route WHERE before IS NOT NULL");
 QUERY(
     catalogue_json,
@@ -96,6 +103,18 @@ static Oid route_function(const char *key, const char *name) {
     return fault ? InvalidOid : function;
 }
 
+/* What Idempotency-Key, If-Match and If-None-Match mean to it. */
+static void route_conditions(Route *route) {
+    bool before = strncmp(route->key, "BEFORE ", 7) == 0;
+    bool whole;
+    const Entity *kind = entity_of(strchr(route->key, ' ') + 1, &whole);
+
+    route->reads = strncmp(route->key, "GET ", 4) == 0;
+    route->keyed = !route->reads && !before && !route->open;
+    route->tagged = route->reads || kind != NULL;
+    route->entity = route->keyed && kind != NULL && whole ? kind : NULL;
+}
+
 static void routes_load(void) {
     HASHCTL control = {.keysize = ROUTE_KEY_MAX, .entrysize = sizeof(Route)};
     uint64 generation;
@@ -123,6 +142,8 @@ static void routes_load(void) {
         fmgr_info_cxt(function, &route->function, routes_memory);
         route->open = DatumGetBool(row_value(row, 3, &isnull));
         route->for_anyone = DatumGetBool(row_value(row, 4, &isnull));
+        route->secret = row_bool(row, 5);
+        route_conditions(route);
     }
     cache_fill_end(generation);
     routes_at = generation;
@@ -139,13 +160,10 @@ static Route *route_find(const char *key) {
     return route;
 }
 
-static Datum route_invoke(FmgrInfo *function, FunctionCallInfo fcinfo, bool *isnull) {
-    LOCAL_FCINFO(routed, 3);
+static void route_invoke(const Route *route, FunctionCallInfo routed, FunctionCallInfo fcinfo,
+                         Datum *columns, bool *nulls) {
     Datum result;
 
-    InitFunctionCallInfoData(*routed, function, 3, InvalidOid, NULL, NULL);
-    for (int i = 0; i < 3; i++)
-        routed->args[i] = fcinfo->args[2 + i];
     body_fault = ARG_CSTRING(5);
     base_url = ARG_CSTRING(8);
     token = ARG_CSTRING(1);
@@ -155,8 +173,74 @@ static Datum route_invoke(FmgrInfo *function, FunctionCallInfo fcinfo, bool *isn
     PG_FINALLY();
     body_fault = base_url = token = user_agent = NULL;
     PG_END_TRY();
-    *isnull = routed->isnull;
-    return result;
+    if (!routed->isnull)
+        reply_read(result, columns, nulls);
+    if (routed->isnull || nulls[0])
+        ereport(ERROR, errcode(ERRCODE_E_R_I_E_NULL_VALUE_NOT_ALLOWED),
+                errmsg("the function of route %s returned no status", route->key));
+}
+
+static void add_header(const char *name, const char *value, Datum *columns, bool *nulls) {
+    columns[2] = headers_with(nulls[2] ? NULL : TextDatumGetCString(columns[2]), name, value);
+    nulls[2] = false;
+}
+
+/*
+ * The ETag of a reply that shows something, whole; 304 where the client has it. The representation
+ * of a reply in pages is all of them.
+ */
+static void add_etag(const Route *route, FunctionCallInfo fcinfo, Datum *columns, bool *nulls) {
+    int status = DatumGetInt32(columns[0]);
+    char tag[ETAG_SIZE];
+    text *body;
+
+    if (!route->tagged || nulls[1] || (status != 200 && (status != 201 || route->reads)))
+        return;
+    if (!nulls[2]) {
+        char *headers = TextDatumGetCString(columns[2]);
+
+        if (headers_name(headers, "ETag") || headers_name(headers, "Next-Page"))
+            return;
+    }
+    body = DatumGetTextPP(columns[1]);
+    etag_of(VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), tag);
+    add_header("ETag", tag, columns, nulls);
+    if (route->reads && !PG_ARGISNULL(13) && etag_is_listed(ARG_CSTRING(13), tag, true)) {
+        columns[0] = Int32GetDatum(304);
+        nulls[1] = true;
+    }
+}
+
+/*
+ * Whether If-Match holds is found out before the function runs, under the row's lock, and said
+ * after it: a refusal of its own goes first (RFC 9110, section 13.2.1). The error undoes its work.
+ */
+static void serve(const Route *route, FunctionCallInfo routed, FunctionCallInfo fcinfo,
+                  Datum *columns, bool *nulls) {
+    bool matches = route->entity == NULL || PG_ARGISNULL(12) ||
+                   entity_matches(route->entity, routed, ARG_CSTRING(12));
+
+    route_invoke(route, routed, fcinfo, columns, nulls);
+    if (!matches && DatumGetInt32(columns[0]) < 400)
+        ereport(ERROR, errcode(ERRCODE_CQ_PRECONDITION),
+                errmsg("it has changed since it was read: If-Match does not hold"),
+                errhint("Read it again, and send the change with the new ETag."));
+    add_etag(route, fcinfo, columns, nulls);
+}
+
+static void serve_once(const Route *route, FunctionCallInfo routed, FunctionCallInfo fcinfo,
+                       Datum *columns, bool *nulls) {
+    KeyedRequest request = {.key = idempotency_key(ARG_CSTRING(11)),
+                            .route = route->key,
+                            .secret = route->secret,
+                            .routed = routed};
+
+    if (idempotency_find(&request, columns, nulls)) {
+        add_header("Idempotency-Replayed", "true", columns, nulls);
+    } else {
+        serve(route, routed, fcinfo, columns, nulls);
+        idempotency_keep(&request, columns, nulls);
+    }
 }
 
 /* The columns of call(), with the actor filled in. */
@@ -211,8 +295,7 @@ Datum clinicq_call(PG_FUNCTION_ARGS) {
     char *key = ARG_CSTRING(0);
     Datum columns[4];
     bool nulls[4];
-    Datum result;
-    bool isnull;
+    LOCAL_FCINFO(routed, 3);
 
     cache_require_ready();
     actor_begin_http(ARG_CSTRING(6),
@@ -241,13 +324,13 @@ Datum clinicq_call(PG_FUNCTION_ARGS) {
         ereport(ERROR, errcode(ERRCODE_CQ_DUE), errmsg("%s", actor_current()->due),
                 errhint("POST /api/auth/password/ or /api/auth/totp/ does it."));
 
-    result = route_invoke(&route->function, fcinfo, &isnull);
-    if (!isnull)
-        reply_read(result, columns, nulls);
-    if (isnull || nulls[0])
-        ereport(ERROR, errcode(ERRCODE_E_R_I_E_NULL_VALUE_NOT_ALLOWED),
-                errmsg("the function of route %s returned no status", route->key));
-
+    InitFunctionCallInfoData(*routed, &route->function, 3, InvalidOid, NULL, NULL);
+    for (int i = 0; i < 3; i++)
+        routed->args[i] = fcinfo->args[2 + i];
+    if (route->keyed && !PG_ARGISNULL(11))
+        serve_once(route, routed, fcinfo, columns, nulls);
+    else
+        serve(route, routed, fcinfo, columns, nulls);
     PG_RETURN_DATUM(call_row(fcinfo, columns, nulls));
 }
 

@@ -7,6 +7,7 @@
 #include "cache.h"
 #include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
+#include "idempotency.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -86,6 +87,7 @@ static bool job_day_end(void) {
 static bool job_expired(void) {
     bool more = query_write(&sessions_purge, NULL, NULL) >= 1000;
 
+    more = idempotency_purge(1000) >= 1000 || more;
     return query_write(&attempts_purge_all, NULL, NULL) >= 1000 || more;
 }
 

@@ -52,6 +52,9 @@ extern int64 patient_lock(const char *number);
  */
 extern void patient_append_json(StringInfo json, uint64 row);
 
+/* Locks a patient and appends it as GET shows it now; false where key names none. For etag.c. */
+extern bool patient_append_locked(const char *key, StringInfo json);
+
 /* The patient of row's PATIENT_COLUMNS was shown, for the audit log, unless hidden from the actor.
  */
 extern void patient_seen(uint64 row);

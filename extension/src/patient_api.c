@@ -34,6 +34,10 @@ QUERY(patient_by_number,
       "SELECT " PATIENT_COLUMNS " FROM clinicq.patient p"
       " WHERE replace(registration_number, '-', '') = $1 AND removed_at IS NULL",
       TEXTOID);
+QUERY(patient_lock_row,
+      "SELECT FROM clinicq.patient WHERE replace(registration_number, '-', '') = $1"
+      " AND removed_at IS NULL FOR NO KEY UPDATE",
+      TEXTOID);
 QUERY(patient_in_queue_today,
       "SELECT FROM clinicq.visit v JOIN clinicq.patient p ON p.id = v.patient_id"
       " JOIN clinicq.queue q ON q.id = v.queue_id"
@@ -229,6 +233,19 @@ Datum clinicq_api_get_patient(PG_FUNCTION_ARGS) {
     patient_seen(0);
     SPI_finish();
     return reply(200, &json, NULL);
+}
+
+bool patient_append_locked(const char *key, StringInfo json) {
+    Datum args[1] = {registration_key(key)};
+    bool found;
+
+    SPI_connect();
+    found = query_write(&patient_lock_row, args, NULL) > 0 &&
+            query_write(&patient_by_number, args, NULL) > 0;
+    if (found)
+        patient_append_json(json, 0);
+    SPI_finish();
+    return found;
 }
 
 static PatientInput read_patient(Fields *fields, bool name_required) {

@@ -7,6 +7,7 @@
 #include "error.h"
 #include "faults.h"
 #include "fmgr.h"
+#include "idempotency.h"
 #include "json.h"
 #include "patient.h"
 #include "query.h"
@@ -156,6 +157,7 @@ Datum clinicq_erase_patient(PG_FUNCTION_ARGS) {
     patient = patient_lock_for_erasure(ARG_CSTRING(0));
     args[0] = Int64GetDatum(patient);
     query_write(&patient_erase, args, NULL);
+    idempotency_forget_patient(patient);
     erased = erase_from_audit(patient);
     initStringInfo(&detail);
     appendStringInfoChar(&detail, '{');

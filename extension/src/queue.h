@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include "faults.h"
+#include "lib/stringinfo.h"
 #include "utils/date.h"
 
 /* Checks and trims what is given (NULL: not given). */
@@ -21,5 +22,8 @@ extern void queue_close(int64 queue_id); /* QC409: visits are open */
 
 /* The clinic of an open queue, whose row is locked FOR KEY SHARE against closing; 0: none. */
 extern int64 queue_lock(int64 queue_id);
+
+/* Locks a queue and appends it as GET shows it now; false where key names none. For etag.c. */
+extern bool queue_append_locked(const char *key, StringInfo json);
 
 #endif

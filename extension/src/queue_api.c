@@ -25,6 +25,9 @@ QUERY(queues_all,
 QUERY(queue_by_id,
       "SELECT " QUEUE_COLUMNS " FROM clinicq.queue WHERE id = $1 AND closed_at IS NULL", INT8OID);
 
+QUERY(queue_lock_row,
+      "SELECT FROM clinicq.queue WHERE id = $1 AND closed_at IS NULL FOR NO KEY UPDATE", INT8OID);
+
 static void queue_append_json(StringInfo json, uint64 row) {
     json_comma(json);
     appendStringInfoChar(json, '{');
@@ -68,6 +71,22 @@ Datum clinicq_api_get_queue(PG_FUNCTION_ARGS) {
 
     SPI_connect();
     return queue_reply(200, id, json);
+}
+
+bool queue_append_locked(const char *key, StringInfo json) {
+    int64 id = 0;
+    bool found;
+    Datum args[1];
+
+    found = parse_int64(key, &id);
+    args[0] = Int64GetDatum(id);
+    SPI_connect();
+    found = found && query_write(&queue_lock_row, args, NULL) > 0 &&
+            query_write(&queue_by_id, args, NULL) > 0;
+    if (found)
+        queue_append_json(json, 0);
+    SPI_finish();
+    return found;
 }
 
 static void read_queue(Fields *fields, char **name, char **token_prefix, bool name_required) {

@@ -5,6 +5,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
+#include "json.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
@@ -54,4 +55,26 @@ void reply_read(Datum value, Datum columns[3], bool nulls[3]) {
     HeapTupleData tuple = {.t_len = HeapTupleHeaderGetDatumLength(header), .t_data = header};
 
     heap_deform_tuple(&tuple, reply_shape(), columns, nulls);
+}
+
+bool headers_name(const char *headers, const char *name) {
+    size_t length = strlen(name);
+
+    while (headers != NULL && (headers = strchr(headers, '"')) != NULL)
+        if (pg_strncasecmp(++headers, name, length) == 0 && headers[length] == '"')
+            return true;
+    return false;
+}
+
+Datum headers_with(const char *headers, const char *name, const char *value) {
+    const char *rest = headers ? strchr(headers, '{') : NULL;
+    StringInfoData json;
+
+    rest = rest ? rest + 1 : "}";
+    rest += strspn(rest, " \t\r\n");
+    initStringInfo(&json);
+    appendStringInfoChar(&json, '{');
+    json_text(&json, name, value);
+    appendStringInfo(&json, "%s%s", *rest == '}' ? "" : ",", rest);
+    return json_datum(&json);
 }

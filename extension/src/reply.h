@@ -18,4 +18,8 @@ extern Oid reply_type(void);
 /* A clinicq_api.reply taken apart; body and headers are json datums. */
 extern void reply_read(Datum value, Datum columns[3], bool nulls[3]);
 
+/* headers, NULL for none, as JSON text. Whether one is named there, and the same with one more. */
+extern bool headers_name(const char *headers, const char *name);
+extern Datum headers_with(const char *headers, const char *name, const char *value);
+
 #endif

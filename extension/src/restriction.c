@@ -4,6 +4,7 @@
 #include "error.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "idempotency.h"
 #include "query.h"
 #include "registration.h"
 #include "user.h"
@@ -120,6 +121,8 @@ void restriction_set(const char *number, bool restricted) {
 
     if (present != restricted)
         query_write(&restricted_set, args, NULL);
+    if (restricted)
+        idempotency_forget_patient(DatumGetInt64(args[0]));
 }
 
 bool restriction_grant(const char *number, int64 user_id) {
@@ -138,6 +141,7 @@ void restriction_revoke(const char *number, const char *username) {
 
     if (query_write(&access_revoke, args, NULL) == 0)
         error_not_found("user on the list of the patient:", username);
+    idempotency_forget_patient(DatumGetInt64(args[0]));
 }
 
 static Datum set_for_psql(FunctionCallInfo fcinfo, bool restricted) {

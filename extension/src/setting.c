@@ -96,6 +96,10 @@ static const SettingRule rules[SETTING_COUNT] = {
         {"report_timeout_seconds", "60", .min = 1, .max = 86400,
          .description =
              "Seconds that a report may take, or its transaction may idle, in a session that has no such limits of its own."},
+    [SETTING_IDEMPOTENCY_HOURS] =
+        {"idempotency_hours", "24", .min = 1, .max = 168,
+         .description =
+             "Hours in which a request that is repeated with its Idempotency-Key is answered and not done again."},
 };
 
 QUERY(settings_all, "SELECT name, value FROM clinicq.setting");

@@ -48,6 +48,9 @@ extern void visit_read(int64 visit_id); /* P0002 */
 /* Appends a visit object made of row's VISIT_COLUMNS. */
 extern void visit_append_json(StringInfo json, uint64 row);
 
+/* Locks a visit and appends it as GET shows it now; false where key names none. For etag.c. */
+extern bool visit_append_locked(const char *key, StringInfo json);
+
 /* For psql: row 0 as (visit_id, token_number, status), which outlives SPI_finish. */
 extern Datum visit_record(FunctionCallInfo fcinfo);
 

@@ -57,6 +57,8 @@ QUERY(visits_of_days_count,
       " FROM (SELECT FROM " VISIT_TABLES OF_DAYS " LIMIT 10001) AS counted",
       FILTER_TYPES);
 
+QUERY(visit_lock_row, "SELECT FROM clinicq.visit WHERE id = $1 FOR NO KEY UPDATE", INT8OID);
+
 /* A comma list of statuses in any case, as text[]. */
 static Datum read_statuses(char *list) {
     ArrayBuildState *statuses = initArrayResult(TEXTOID, CurrentMemoryContext, false);
@@ -151,6 +153,23 @@ static Datum visit_shown(StringInfo json, int64 id) {
     look_read("visit", id, sight_outcome(sight_of(row_int64(0, 12), row_bool(0, 11))));
     SPI_finish();
     return reply(200, json, NULL);
+}
+
+bool visit_append_locked(const char *key, StringInfo json) {
+    int64 id = 0;
+    bool found;
+    Datum args[1];
+
+    found = parse_int64(key, &id);
+    args[0] = Int64GetDatum(id);
+    SPI_connect();
+    found = found && query_write(&visit_lock_row, args, NULL) > 0;
+    if (found) {
+        visit_read(id);
+        visit_append_json(json, 0);
+    }
+    SPI_finish();
+    return found;
 }
 
 /* Row 0 of VISIT_COLUMNS as reply; SPI is connected, and finished here. */

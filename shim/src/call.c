@@ -66,6 +66,7 @@ void call_page(struct request *r, const char *cursor, struct buffer *query) {
     buffer_add(query, text, len);
     json_object_put(object);
     r->call.parameters[P_QUERY] = query->data;
+    r->call.parameters[P_IF_NONE_MATCH] = NULL; /* the reply has begun */
 }
 
 /* A value that text cannot hold names no object, so each wrong byte becomes U+FFFD and the database
@@ -196,6 +197,27 @@ static const char *user_agent(struct request *r) {
     return agent;
 }
 
+/* A header for the database to judge: what text might not hold becomes DEL, which none may hold. */
+static const char *as_ascii(struct request *r, const char *header) {
+    char *text;
+
+    if (header == NULL)
+        return NULL;
+    text = arena_text(&r->arena, header, strlen(header));
+    for (char *c = text; *c != '\0'; c++)
+        if ((unsigned char) *c > '~')
+            *c = 0x7f;
+    return text;
+}
+
+static void add_conditions(struct request *r) {
+    bool reads = r->method == GET || r->method == HEAD;
+
+    r->call.parameters[P_IDEMPOTENCY_KEY] = reads ? NULL : as_ascii(r, r->idempotency_key);
+    r->call.parameters[P_IF_MATCH] = reads ? NULL : as_ascii(r, r->if_match);
+    r->call.parameters[P_IF_NONE_MATCH] = reads ? as_ascii(r, r->if_none_match) : NULL;
+}
+
 /* The middle part of a valid traceparent. */
 static const char *trace_id(struct request *r) {
     return r->traceparent != NULL ? arena_text(&r->arena, r->traceparent + 3, 32) : NULL;
@@ -221,6 +243,7 @@ void call_build(struct request *r) {
     p[P_BASE_URL] = base_url(r);
     p[P_USER_AGENT] = user_agent(r);
     p[P_TRACE_ID] = trace_id(r);
+    add_conditions(r);
     build_body(r);
     r->call.lane = NULL;
     r->before = r->route != NULL && r->route->before != NULL;

@@ -17,6 +17,9 @@ enum {
     P_BASE_URL,
     P_USER_AGENT,
     P_TRACE_ID,
+    P_IDEMPOTENCY_KEY,
+    P_IF_MATCH,
+    P_IF_NONE_MATCH,
     P_COUNT
 };
 

@@ -83,16 +83,16 @@ static void only_one(struct request *r, const char **slot, const char *value) {
 }
 
 /* The header may come more than once; all of it is one list. */
-static void add_forwarded(struct request *r, const char *value, size_t len) {
-    size_t before = r->forwarded != NULL ? strlen(r->forwarded) : 0;
+static void add_to_list(struct request *r, const char **list, const char *value, size_t len) {
+    size_t before = *list != NULL ? strlen(*list) : 0;
     char *all = arena_alloc(&r->arena, before + len + 2);
 
     if (before > 0)
-        memcpy(all, r->forwarded, before);
+        memcpy(all, *list, before);
     all[before] = ',';
     memcpy(all + before + 1, value, len);
     all[before + 1 + len] = '\0';
-    r->forwarded = all;
+    *list = all;
 }
 
 static enum MHD_Result read_header(void *arg, enum MHD_ValueKind kind, const char *name,
@@ -122,6 +122,12 @@ static enum MHD_Result read_header(void *arg, enum MHD_ValueKind kind, const cha
         only_one(r, &r->content_type, value);
     } else if (IS("Authorization")) {
         only_one(r, &r->authorization, value);
+    } else if (IS("Idempotency-Key")) {
+        only_one(r, &r->idempotency_key, value);
+    } else if (IS("If-Match")) {
+        add_to_list(r, &r->if_match, value, value_len);
+    } else if (IS("If-None-Match")) {
+        add_to_list(r, &r->if_none_match, value, value_len);
     } else if (IS("User-Agent")) {
         r->user_agent = value;
     } else if (IS("X-Request-Id")) {
@@ -145,7 +151,7 @@ static enum MHD_Result read_header(void *arg, enum MHD_ValueKind kind, const cha
     } else if (IS("X-ClinicQ-Request")) {
         r->asks_itself = strcmp(value, "1") == 0;
     } else if (r->client->trusted && IS("X-Forwarded-For")) {
-        add_forwarded(r, value, value_len);
+        add_to_list(r, &r->forwarded, value, value_len);
     }
 #undef IS
     return MHD_YES;

@@ -14,7 +14,7 @@
 
 static const char call_sql[] =
     "SELECT status, reply, headers, actor"
-    " FROM clinicq_api.call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+    " FROM clinicq_api.call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 
 static struct {
     const char *dsn;

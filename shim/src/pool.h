@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define CALL_PARAMETERS 11
+#define CALL_PARAMETERS 14
 
 enum call_state { CALL_IDLE, CALL_QUEUED, CALL_SENT };
 

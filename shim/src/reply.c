@@ -160,20 +160,34 @@ static void add_limits(struct MHD_Response *response, const struct limit_state *
     MHD_add_response_header(response, "RateLimit-Policy", policy);
 }
 
+static ssize_t read_nothing(void *arg, uint64_t position, char *out, size_t size) {
+    (void) arg;
+    (void) position;
+    (void) out;
+    (void) size;
+    return MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+static struct MHD_Response *make_response(struct request *r, const struct reply *reply) {
+    if (reply->page != NULL)
+        return stream_begin(r, reply->owner, reply->page);
+    /* a length in it would be that of the 200 (RFC 9110, 8.6) */
+    if (reply->status == 304)
+        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1, read_nothing, NULL, NULL);
+    if (reply->release != NULL)
+        return MHD_create_response_from_buffer_with_free_callback_cls(
+            reply->len, (void *) (uintptr_t) reply->body, reply->release, reply->owner);
+    return MHD_create_response_from_buffer(reply->len, (void *) (uintptr_t) reply->body,
+                                           MHD_RESPMEM_PERSISTENT);
+}
+
 /* Takes the reply's body over, whatever happens. */
 static enum MHD_Result send_reply(struct request *r, const struct reply *reply) {
     struct MHD_Response *response;
     enum MHD_Result queued;
     bool custom = reply->headers != NULL;
 
-    if (reply->page != NULL)
-        response = stream_begin(r, reply->owner, reply->page);
-    else if (reply->release != NULL)
-        response = MHD_create_response_from_buffer_with_free_callback_cls(
-            reply->len, (void *) (uintptr_t) reply->body, reply->release, reply->owner);
-    else
-        response = MHD_create_response_from_buffer(reply->len, (void *) (uintptr_t) reply->body,
-                                                   MHD_RESPMEM_PERSISTENT);
+    response = make_response(r, reply);
     if (response == NULL)
         log_fatal("out of memory");
     if (reply->problem)
@@ -352,7 +366,7 @@ static enum MHD_Result reply_row(struct request *r, PGresult *row) {
         PQclear(row);
         return result;
     }
-    if (page.text == NULL || status == 204) {
+    if (page.text == NULL || status == 204 || status == 304) {
         result = send_reply(
             r, &(struct reply){.status = (unsigned) status, .body = "", .headers = headers});
         PQclear(row);

@@ -19,7 +19,7 @@ enum request_stage { STAGE_HEADERS, STAGE_BODY, STAGE_WAITING, STAGE_ANSWER, STA
 
 /* The library's memory for a connection holds the headers of the request, up to
  * CLINICQ_HEADER_LIMIT, and those of the reply, without which it would close in silence. */
-#define REPLY_MEMORY   2560
+#define REPLY_MEMORY   2688
 #define REQUEST_RECORD 64 /* what the library keeps for each header and query argument */
 
 struct request {
@@ -56,6 +56,9 @@ struct request {
     const char *origin;
     const char *host;
     const char *content_type;
+    const char *idempotency_key;
+    const char *if_match;
+    const char *if_none_match;
     const char *user_agent;
     uint64_t content_length;
     bool has_length;

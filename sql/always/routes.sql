@@ -64,6 +64,10 @@ INSERT INTO clinicq.route (method, path, function, class, body, lane, who, summa
     ('POST', '/api/users/{id}/totp_reset/', 'clinicq_api.reset_totp', 'write', 'none', NULL, '{admin}', 'Take away the second factor of a user who has lost it; ends the sessions.', true)
 ON CONFLICT (method, path) DO NOTHING;
 
+UPDATE clinicq.route SET secret = true WHERE shipped AND method <> 'GET' AND function IN ('clinicq_api.log_in', 'clinicq_api.refresh',
+    'clinicq_api.change_password', 'clinicq_api.enrol_totp', 'clinicq_api.confirm_totp', 'clinicq_api.remove_totp',
+    'clinicq_api.create_user', 'clinicq_api.set_password');
+
 -- Passwords are looked at only after the try is counted.
 UPDATE clinicq.route SET before = 'clinicq_api.admit_log_in' WHERE function = 'clinicq_api.log_in';
 UPDATE clinicq.route SET before = 'clinicq_api.admit_code' WHERE function IN ('clinicq_api.confirm_totp', 'clinicq_api.remove_totp');

@@ -28,7 +28,7 @@ for my $origin (@allowed) {
         is($headers->{'access-control-max-age'}, 86400, '... for a day');
         is(join(' ', sort split /, */, $headers->{'access-control-allow-methods'}), 'DELETE GET OPTIONS PATCH POST PUT', '... these methods');
         my %may = map { $_ => 1 } split /, */, lc $headers->{'access-control-allow-headers'};
-        ok(!grep({ !$may{$_} } qw(accept accept-encoding authorization content-type dnt origin user-agent x-csrftoken x-requested-with)), '... these headers');
+        ok(!grep({ !$may{$_} } qw(accept accept-encoding authorization content-type dnt idempotency-key if-match if-none-match origin user-agent x-csrftoken x-requested-with)), '... these headers');
         like($headers->{vary}, qr/\bOrigin\b/i, '... Vary: Origin');
     }
 }
@@ -54,7 +54,8 @@ for my $status (sort keys %outcomes) {
     my ($method, $path, %how) = @{ $outcomes{$status} };
     my $reply = call($method => $path, %how, headers => { Origin => $origin });
     is($reply->{status}, $status, "$method $path from a browser");
-    is(cors($reply), 'access-control-allow-credentials access-control-allow-origin', "... $status carries the permission, and exposes nothing");
+    is(cors($reply), 'access-control-allow-credentials access-control-allow-origin access-control-expose-headers', "... $status carries the permission");
+    is($reply->{headers}{'access-control-expose-headers'}, 'ETag, Idempotency-Replayed', '... and lets pages read these two headers');
     is($reply->{headers}{'access-control-allow-origin'}, $origin, '... for this origin');
     like($reply->{headers}{vary}, qr/\bOrigin\b/i, '... Vary: Origin');
     is($reply->{headers}{'cache-control'}, 'no-store', '... and is not kept');

@@ -27,7 +27,7 @@ my %place = (
     Host => sub ($x) { ('/api/patients/?page_size=1', undef, "a:80$x") },
 );
 my %header = map { $_ => 1 } qw(date content-type content-length cache-control x-content-type-options x-frame-options referrer-policy content-security-policy permissions-policy cross-origin-opener-policy cross-origin-resource-policy vary x-request-id
-    www-authenticate allow connection retry-after access-control-allow-origin access-control-allow-credentials link etag set-cookie transfer-encoding);
+    www-authenticate allow connection retry-after access-control-allow-origin access-control-allow-credentials access-control-expose-headers link etag set-cookie transfer-encoding);
 
 # Why a stream of replies is not what one request may bring; undef where it is.
 sub spoiled ($bytes) {

@@ -62,7 +62,7 @@ $$, 'no function is written in plpgsql: a request never meets one');
 SELECT set_eq($$
     SELECT signature FROM tap.routine WHERE has_function_privilege('clinicq_shim', oid, 'EXECUTE')
 $$, ARRAY[
-    'clinicq_api.call(text,text,text[],jsonb,text,text,text,inet,text,text,text)',
+    'clinicq_api.call(text,text,text[],jsonb,text,text,text,inet,text,text,text,text,text,text)',
     'clinicq_api.catalogue()', 'clinicq_api.gauges()'
 ], 'the shim may execute call(), catalogue() and gauges(), and nothing else');
 SELECT set_eq($$

@@ -26,7 +26,8 @@ INSERT INTO tap.value VALUES
     ('audit_searches', '{off,on}', '{"",ON,yes}'),
     ('audit_exports', '{off,on}', '{"",ON,yes}'),
     ('audit_read_minutes', '{1,60,5}', '{"",0,61,x,"5,admin=1"}'),
-    ('report_timeout_seconds', '{1,86400,60}', '{"",0,86401,x,"60,admin=5"}');
+    ('report_timeout_seconds', '{1,86400,60}', '{"",0,86401,x,"60,admin=5"}'),
+    ('idempotency_hours', '{1,168,24}', '{"",0,169,x,24h}');
 SELECT set_eq('SELECT name FROM clinicq.settings()', 'SELECT name FROM tap.value', 'every setting is tried here');
 SELECT set_eq('SELECT name, value FROM clinicq.setting', 'SELECT name, default_value FROM clinicq.settings()', 'migrate() writes the defaults');
 SELECT is_empty($$ SELECT name FROM clinicq.settings() WHERE length(description) < 20 OR description !~ '\.$' $$, 'every setting says what it means');

@@ -106,8 +106,8 @@ $$, 'every table of clinical or access data has the triggers for each kind of ch
 SELECT set_eq($$
     SELECT c.relname::text FROM pg_class c WHERE c.relnamespace = 'clinicq'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
         AND c.relname NOT IN (SELECT name FROM tap.table_of)
-$$, ARRAY['hour_summary', 'staff_summary', 'stale_day', 'summary_state', 'visit_summary', 'audit_event', 'audit_leaf', 'audit_node', 'audit_personal', 'audit_seal', 'audit_tally', 'log_in_attempt', 'migration', 'migration_state', 'problem', 'refresh_token', 'recovery_code', 'registration_counter', 'route', 'session', 'token_counter', 'totp', 'visit_event'],
-    'the tables without audit are these: numbers, sessions, log-ins, events, their proof, summaries and what migrate() writes');
+$$, ARRAY['hour_summary', 'staff_summary', 'stale_day', 'summary_state', 'visit_summary', 'audit_event', 'audit_leaf', 'audit_node', 'audit_personal', 'audit_seal', 'audit_tally', 'idempotency_key', 'log_in_attempt', 'migration', 'migration_state', 'problem', 'refresh_token', 'recovery_code', 'registration_counter', 'route', 'session', 'token_counter', 'totp', 'visit_event'],
+    'the tables without audit are these: numbers, sessions, log-ins, keys, events, their proof, summaries and what migrate() writes');
 
 -- Closed.
 CREATE TABLE tap.leaf AS
