@@ -3,10 +3,10 @@
 #include "config.h"
 #include "cookie.h"
 #include "cors.h"
-#include "jsontext.h"
 #include "log.h"
 #include "loop.h"
 
+#include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -312,6 +312,20 @@ static bool is_reply(const PGresult *result) {
     return PQntuples(result) == 1 && PQnfields(result) == 4 && !PQgetisnull(result, 0, 0);
 }
 
+/* The text that a JSON string stands for, in its place: it is never longer. False where it is none.
+ */
+static bool decode_string(char *text, size_t *len) {
+    struct json_object *string = json_tokener_parse(text);
+    bool is_string = json_object_is_type(string, json_type_string);
+
+    if (is_string) {
+        *len = (size_t) json_object_get_string_len(string);
+        memcpy(text, json_object_get_string(string), *len);
+    }
+    json_object_put(string);
+    return is_string;
+}
+
 /* What the row holds. With 200 a JSON string that has a Content-Type of its own stands for the text
  * to be sent. False where it is none, or where the next page cannot be read. */
 static bool read_page(const PGresult *row, struct page *page) {
@@ -327,7 +341,7 @@ static bool read_page(const PGresult *row, struct page *page) {
     if (page->cursor[0] == '\0' && strcasestr(headers, "Next-Page") != NULL)
         return false;
     find_header(headers, "Content-Type", type, sizeof(type));
-    return page->text[0] != '"' || type[0] == '\0' || json_text_decode(page->text, &page->len);
+    return page->text[0] != '"' || type[0] == '\0' || decode_string(page->text, &page->len);
 }
 
 bool reply_page(const PGresult *row, struct page *page) {
