@@ -174,3 +174,25 @@ $$;
 COMMENT ON FUNCTION clinicq_audit.snapshot(text, date, date) IS
     'A snapshot as lines of JSON: kind is patients, visits or queues, the rest as in snapshot_patients() and its like. It streams in the select list: COPY (SELECT clinicq_audit.snapshot(''visits'')) TO STDOUT (FORMAT csv, QUOTE E''\x01'', DELIMITER E''\x02''), which leaves each line as it is. '
     'Errors: 22023 no such kind; 42501; 25006; 55000 before migrate(). Who: admin, auditor.';
+
+CREATE FUNCTION clinicq_audit.apply_retention(month date, exported text) RETURNS bigint
+LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'clinicq_apply_retention';
+COMMENT ON FUNCTION clinicq_audit.apply_retention(date, text) IS
+    'Removes a month of the audit log that is older than audit_retention_years, with the personal values beside it; returns how many events went. month: its first day. '
+    'exported: SHA-256 in hexadecimal of the file that export_events() of the month gave, as proof that it was taken away. Everything is verified first. '
+    'The event RETENTION says what went (positions, size and root of the tree before); from the next seal on verify() and clinicq-audit know the gap as lawful. '
+    'No writer waits for more than 50 ms at a time. Errors: 22023; P0002 no such month; QC409 too young, not sealed, or not what its seals say; 55P03 the log was in use all the time. Who: admin.';
+
+CREATE FUNCTION clinicq_audit.retention_due() RETURNS TABLE (month date, events bigint)
+LANGUAGE sql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
+    SELECT clinicq.require_role('admin', 'auditor');
+    SELECT m.month, (SELECT count(*) FROM clinicq.audit_event e WHERE e.at >= m.month AND e.at < m.month + interval '1 month')
+    FROM (SELECT to_date(substring(c.relname FROM '_(\d{4}_\d{2})$'), 'YYYY_MM') AS month
+        FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = 'clinicq.audit_event'::regclass AND c.relname ~ '_\d{4}_\d{2}$') m
+    WHERE m.month + interval '1 month' <= now() - make_interval(years => clinicq.setting('audit_retention_years')::integer)
+    ORDER BY m.month
+$$;
+COMMENT ON FUNCTION clinicq_audit.retention_due() IS
+    'The months of the audit log that apply_retention() may remove, the oldest first. Errors: 42501; 55000 before migrate(). Who: admin, auditor.';

@@ -10,7 +10,12 @@
 
 #define PRINTED_MOST 100
 #define PENDING_MOST 1000
+#define RUNS_MOST    1000
 #define BAR_WIDTH    40
+
+struct run {
+    uint64_t first, last, by; /* by: the position of the event that says so */
+};
 
 struct check {
     FILE *events, *seals;
@@ -27,6 +32,9 @@ struct check {
     struct seal previous;
     uint64_t pending[PENDING_MOST]; /* events that do not fit their hashes, until the next seal */
     unsigned pendings;
+    struct run gone[RUNS_MOST]; /* events that the export no longer had */
+    struct run removed[RUNS_MOST];
+    unsigned gone_count, removed_count;
     uint64_t differences, seal_count, signed_count;
     bool bar;
     struct timespec bar_at;
@@ -128,16 +136,77 @@ static void skip_gap(struct check *c, uint64_t until) {
     c->stored.size = c->recomputed.size = until;
 }
 
+static void tell_missing(struct check *c, uint64_t first, uint64_t last) {
+    if (first == last)
+        differs(c, "missing: position %" PRIu64 ", already when it was exported", first);
+    else
+        differs(c, "missing: positions %" PRIu64 " to %" PRIu64 ", already when it was exported",
+                first, last);
+}
+
+/* What of a run no event of retention tells of. */
+static void tell_unlawful(struct check *c, const struct run *run) {
+    for (uint64_t at = run->first; at <= run->last;) {
+        uint64_t next = run->last + 1;
+        const struct run *lawful = NULL;
+
+        for (unsigned i = 0; i < c->removed_count && lawful == NULL; i++) {
+            const struct run *r = &c->removed[i];
+
+            if (at >= r->first && at <= r->last)
+                lawful = r;
+            else if (r->first > at && r->first < next)
+                next = r->first;
+        }
+        if (lawful != NULL)
+            at = lawful->last + 1;
+        else {
+            tell_missing(c, at, next - 1);
+            at = next;
+        }
+    }
+}
+
+static void tell_gone(struct check *c) {
+    for (unsigned i = 0; i < c->gone_count; i++)
+        tell_unlawful(c, &c->gone[i]);
+    for (unsigned i = 0; i < c->removed_count; i++)
+        printf("Removed after its time: positions %" PRIu64 " to %" PRIu64
+               ", as the event of position %" PRIu64 " says.\n",
+               c->removed[i].first, c->removed[i].last, c->removed[i].by);
+}
+
+/* Whether it is lawful is seen at the end: the event that says so comes later. */
+static void note_gone(struct check *c) {
+    uint64_t position = c->event.position;
+    struct run *last = c->gone_count > 0 ? &c->gone[c->gone_count - 1] : NULL;
+
+    if (last != NULL && last->last + 1 == position)
+        last->last = position;
+    else if (c->gone_count < RUNS_MOST)
+        c->gone[c->gone_count++] = (struct run){position, position, 0};
+    else
+        tell_missing(c, position, position);
+}
+
+static void note_removal(struct check *c) {
+    struct run run = {.by = c->event.position};
+
+    if (c->removed_count < RUNS_MOST && removal_parse(&c->event, &run.first, &run.last))
+        c->removed[c->removed_count++] = run;
+}
+
 static void check_event(struct check *c) {
     MerkleHash recomputed = c->event.leaf;
 
     if (c->event.position > c->stored.size)
         skip_gap(c, c->event.position);
     if (c->event.text == NULL)
-        differs(c, "missing: position %" PRIu64 ", already when it was exported",
-                c->event.position);
-    else
+        note_gone(c);
+    else {
         merkle_leaf(&recomputed, c->event.text, c->event.text_length);
+        note_removal(c);
+    }
     if (c->event.text != NULL && c->event.personal != NULL && !personal_fits(&c->event))
         differs(c, "changed: a personal value of position %" PRIu64, c->event.position);
     if (!merkle_equal(&recomputed, &c->event.leaf)) {
@@ -297,6 +366,7 @@ int check_export(FILE *events, FILE *seals, const struct keys *keys, bool part) 
     c->bar = isatty(STDERR_FILENO) && c->bytes_all > 10000000;
     read_beginning(c, part);
     check_seals(c, part);
+    tell_gone(c);
     readable = !ferror(events) && !ferror(seals);
     differences = c->differences;
     if (differences > PRINTED_MOST)

@@ -168,6 +168,23 @@ bool personal_fits(const struct event *event) {
     return fit;
 }
 
+bool removal_parse(const struct event *event, uint64_t *first, uint64_t *last) {
+    static const char mark[] = "\"action\":\"RETENTION\"";
+    struct json_object *sealed, *changes, *action;
+    bool found;
+
+    if (memmem(event->text, event->text_length, mark, sizeof(mark) - 1) == NULL)
+        return false;
+    sealed = parse_part(event->text, event->text_length);
+    action = sealed != NULL ? member(sealed, "action", json_type_string) : NULL;
+    changes = sealed != NULL ? member(sealed, "changes", json_type_object) : NULL;
+    found = action != NULL && strcmp(json_object_get_string(action), "RETENTION") == 0 &&
+            changes != NULL && member_number(changes, "first", first) &&
+            member_number(changes, "last", last) && *first <= *last && *last < event->position;
+    json_object_put(sealed);
+    return found;
+}
+
 static bool seal_fill(struct seal *seal, struct json_object *line) {
     struct json_object *body = member(line, "seal", json_type_object);
     bool good;

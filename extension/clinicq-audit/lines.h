@@ -30,6 +30,8 @@ struct event {
 /* Each takes a line without its end, which is terminated by NUL. False where it is none. */
 bool seal_parse(struct seal *seal, const char *line, size_t length);
 bool event_parse(struct event *event, const char *line, size_t length);
+/* Whether the event tells that retention took events away, and which positions. */
+bool removal_parse(const struct event *event, uint64_t *first, uint64_t *last);
 /* Whether the personal values of an event are those that it holds hashes of. */
 bool personal_fits(const struct event *event);
 /* The line before the first event of an export that begins later. */

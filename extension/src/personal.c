@@ -126,6 +126,16 @@ Datum clinicq_audit_with_personal(PG_FUNCTION_ARGS) {
     PG_RETURN_JSONB_P(JsonbValueToJsonb(result));
 }
 
+void personal_delete(const char *statement) {
+    erasing = true;
+    PG_TRY();
+    if (SPI_execute(statement, false, 0) != SPI_OK_DELETE)
+        ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("not done: %s", statement));
+    PG_FINALLY();
+    erasing = false;
+    PG_END_TRY();
+}
+
 static uint64 erase_from_audit(int64 patient) {
     Datum args[1] = {CStringGetTextDatum(psprintf(INT64_FORMAT, patient))};
     uint64 erased = 0;

@@ -21,6 +21,9 @@
 extern void personal_commit(StringInfo contents, const char *key, const char *value,
                             char hash[PERSONAL_HASH_HEX + 1]);
 
+/* Runs a DELETE of clinicq.audit_personal. Between SPI_connect and SPI_finish. */
+extern void personal_delete(const char *statement);
+
 /* Whether a DELETE of clinicq.audit_personal is one of the functions here. */
 extern bool personal_is_erasing(void);
 

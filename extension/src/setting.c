@@ -88,6 +88,10 @@ static const SettingRule rules[SETTING_COUNT] = {
          .description =
              "Whether who takes the audit log, patients, visits or queues away is in the "
              "audit log: on or off."},
+    [SETTING_AUDIT_RETENTION_YEARS] =
+        {"audit_retention_years", "7", .min = 7, .max = 1000,
+         .description =
+             "Years for which a month of the audit log is kept at the least before an administrator may remove it."},
     [SETTING_AUDIT_READ_MINUTES] =
         {"audit_read_minutes", "5", .min = 1, .max = 60,
          .description =

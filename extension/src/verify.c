@@ -51,6 +51,19 @@ QUERY(trusted_fields,
       " FROM (SELECT $1::jsonb AS j) AS t",
       TEXTOID);
 
+/* What retention took away says a sealed event, and never of less than seven years. */
+QUERY(removals,
+      "SELECT (e.changes ->> 'from')::timestamptz, (e.changes ->> 'to')::timestamptz,"
+      " (e.changes ->> 'first')::bigint, (e.changes ->> 'last')::bigint"
+      " FROM clinicq.audit_event e WHERE e.action = 'RETENTION' AND e.entity = 'audit_event'"
+      " AND (e.changes ->> 'to')::timestamptz <= e.at - interval '7 years' AND (SELECT l.position"
+      "  FROM clinicq.audit_leaf l WHERE l.event_id = e.id AND l.event_at = e.at) IS NOT NULL");
+
+typedef struct Removal {
+    TimestampTz from, to;
+    int64 first, last;
+} Removal;
+
 /* An event that does not fit its leaf, until the next seal tells which of them is true. */
 typedef struct Pending {
     int64 position;
@@ -80,6 +93,8 @@ typedef struct Verify {
     bool previous_whole;
     int64 lost_from;
     Run missing;
+    Removal *removals;
+    uint64 removal_count;
     Pending pending[PENDING_MOST];
     int pendings;
     int64 last_id; /* of the leaf before, in this seal */
@@ -179,6 +194,25 @@ static bool in_range(const Verify *v, TimestampTz at) {
            (v->to_end || at < DatumGetTimestampTz(v->until));
 }
 
+static void load_removals(Verify *v) {
+    v->removal_count = query_read(&removals, NULL, NULL);
+    v->removals = palloc(v->removal_count * sizeof *v->removals);
+    for (uint64 i = 0; i < v->removal_count; i++)
+        v->removals[i] =
+            (Removal){row_int64(i, 1), row_int64(i, 2), row_int64(i, 3), row_int64(i, 4)};
+}
+
+static bool is_removed(const Verify *v, const Pending *event) {
+    for (uint64 i = 0; i < v->removal_count; i++) {
+        const Removal *r = &v->removals[i];
+
+        if (event->at >= r->from && event->at < r->to && event->position >= r->first &&
+            event->position <= r->last)
+            return true;
+    }
+    return false;
+}
+
 static void check_leaf(Verify *v, int64 seal, HeapTuple row, TupleDesc shape) {
     Datum values[4 + EVENT_COLUMN_COUNT];
     bool nulls[4 + EVENT_COLUMN_COUNT];
@@ -211,7 +245,7 @@ static void check_leaf(Verify *v, int64 seal, HeapTuple row, TupleDesc shape) {
             else
                 report(v, "event changed", seal, event.position, &event, NULL);
         }
-    } else if (in_range(v, event.at))
+    } else if (in_range(v, event.at) && !is_removed(v, &event))
         add_missing(v, seal, &event);
     append(v, &stored, &recomputed);
 }
@@ -460,6 +494,7 @@ Datum clinicq_verify(PG_FUNCTION_ARGS) {
     v->chunk = AllocSetContextCreate(CurrentMemoryContext, "verify", ALLOCSET_DEFAULT_SIZES);
     initStringInfo(&v->line);
     load_configured_key(v);
+    load_removals(v);
     v->leaves = open_leaves(v);
     seals =
         SPI_cursor_open_with_args(NULL, seals_sql, 0, NULL, NULL, NULL, true, CURSOR_OPT_NO_SCROLL);
@@ -480,6 +515,8 @@ Datum clinicq_verify(PG_FUNCTION_ARGS) {
         v->problems = 0;
         report(v, "and more", 0, -1, NULL, psprintf(UINT64_FORMAT " other differences", others));
     }
+    SPI_cursor_close(v->leaves);
+    SPI_cursor_close(seals);
     PopActiveSnapshot();
     SPI_finish();
     return (Datum) 0;

@@ -54,4 +54,4 @@ CREATE OR REPLACE TRIGGER clinicq_stale AFTER INSERT OR UPDATE OR DELETE ON clin
     FOR EACH ROW EXECUTE FUNCTION clinicq.mark_stale_day();
 
 -- Which events there are is a matter of code, so it is said with it.
-COMMENT ON COLUMN clinicq.audit_event.action IS 'INSERT, UPDATE, DELETE or TRUNCATE of a table; READ, SEARCH, REFUSED (counted); LOG_IN, LOG_OUT, REFRESH_REUSED, TOTP, RECOVERY_CODE, EMERGENCY, ERASE, EXPORT.';
+COMMENT ON COLUMN clinicq.audit_event.action IS 'INSERT, UPDATE, DELETE or TRUNCATE of a table; READ, SEARCH, REFUSED (counted); LOG_IN, LOG_OUT, REFRESH_REUSED, TOTP, RECOVERY_CODE, EMERGENCY, ERASE, EXPORT, RETENTION.';

@@ -24,6 +24,7 @@ INSERT INTO tap.value VALUES
     ('password_iterations', '{1,20,2}', '{"",0,21,x}'),
     ('audit_reads', '{off,on}', '{"",ON,yes}'),
     ('audit_searches', '{off,on}', '{"",ON,yes}'),
+    ('audit_retention_years', '{7,8,1000,7}', '{"",6,1001,x,0}'),
     ('audit_exports', '{off,on}', '{"",ON,yes}'),
     ('audit_read_minutes', '{1,60,5}', '{"",0,61,x,"5,admin=1"}'),
     ('report_timeout_seconds', '{1,86400,60}', '{"",0,86401,x,"60,admin=5"}'),
