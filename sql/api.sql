@@ -326,3 +326,78 @@ CREATE FUNCTION clinicq_api.export_snapshot(path text[], query jsonb, body text)
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_export_snapshot';
 COMMENT ON FUNCTION clinicq_api.export_snapshot(text[], jsonb, text) IS
     'kind=patients: those registered (by days of UTC) or seen in the days from and to and between; kind=visits: those of these service days; kind=queues: all, with their number of visits. As they are now, as format=jsonl (default) or csv; safe as for the log. Who: admin, auditor.';
+
+CREATE FUNCTION clinicq_api.hold_visit(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_hold_visit';
+COMMENT ON FUNCTION clinicq_api.hold_visit(text[], jsonb, text) IS
+    'Put a visit on hold: it is not called. Who: admin, doctor, assistant.';
+
+CREATE FUNCTION clinicq_api.resume_visit(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_resume_visit';
+COMMENT ON FUNCTION clinicq_api.resume_visit(text[], jsonb, text) IS
+    'Back to the queue after a hold. Who: admin, doctor, assistant.';
+
+CREATE FUNCTION clinicq_api.announce_visit(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_announce_visit';
+COMMENT ON FUNCTION clinicq_api.announce_visit(text[], jsonb, text) IS
+    'Call a patient once more who has not come. Who: admin, doctor, assistant.';
+
+CREATE FUNCTION clinicq_api.undo_visit(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_undo_visit';
+COMMENT ON FUNCTION clinicq_api.undo_visit(text[], jsonb, text) IS
+    'Take back one''s last move of a visit, within a minute. A transfer, while nothing has been done with the new visit. Errors: QC409 says why not. Who: admin, doctor, assistant.';
+
+CREATE FUNCTION clinicq_api.call_next(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_call_next';
+COMMENT ON FUNCTION clinicq_api.call_next(text[], jsonb, text) IS
+    'Call the next patient of a queue (room); visit is null where there is none. reason says why there is none. Errors: QC409 names the token that is in the room. Who: admin, doctor.';
+
+CREATE FUNCTION clinicq_api.call_next_of(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_call_next_of';
+COMMENT ON FUNCTION clinicq_api.call_next_of(text[], jsonb, text) IS
+    'Call the next patient of several queues (queues, room), by longest wait. The highest priority class that waits in any goes first. Errors: QC409 names the token that is in the room. Who: admin, doctor.';
+
+CREATE FUNCTION clinicq_api.list_priorities(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_list_priorities';
+COMMENT ON FUNCTION clinicq_api.list_priorities(text[], jsonb, text) IS
+    'The priority classes, first the one that goes first. Who: any valid token.';
+
+CREATE FUNCTION clinicq_api.create_priority(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_create_priority';
+COMMENT ON FUNCTION clinicq_api.create_priority(text[], jsonb, text) IS
+    'Add a priority class (name, rank, reached_by_ageing). Who: admin.';
+
+CREATE FUNCTION clinicq_api.remove_priority(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_remove_priority';
+COMMENT ON FUNCTION clinicq_api.remove_priority(text[], jsonb, text) IS
+    'Remove a priority class; refused while an open visit is of it. Who: admin.';
+
+CREATE FUNCTION clinicq_api.list_rooms(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_list_rooms';
+COMMENT ON FUNCTION clinicq_api.list_rooms(text[], jsonb, text) IS
+    'The open rooms: who is signed in, and which token is inside. A display does not see who is signed in. Who: admin, doctor, assistant, display.';
+
+CREATE FUNCTION clinicq_api.create_room(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_create_room';
+COMMENT ON FUNCTION clinicq_api.create_room(text[], jsonb, text) IS
+    'Add a room. Who: admin.';
+
+CREATE FUNCTION clinicq_api.update_room(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_update_room';
+COMMENT ON FUNCTION clinicq_api.update_room(text[], jsonb, text) IS
+    'Change the name of a room. Who: admin.';
+
+CREATE FUNCTION clinicq_api.close_room(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_close_room';
+COMMENT ON FUNCTION clinicq_api.close_room(text[], jsonb, text) IS
+    'Close a room for good; refused while a patient is in it. Who: admin.';
+
+CREATE FUNCTION clinicq_api.sign_in_room(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_sign_in_room';
+COMMENT ON FUNCTION clinicq_api.sign_in_room(text[], jsonb, text) IS
+    'Work in a room today: calls go there. Signs out of any other room. Errors: QC409 names who is signed in. Who: admin, doctor.';
+
+CREATE FUNCTION clinicq_api.sign_out_room(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_sign_out_room';
+COMMENT ON FUNCTION clinicq_api.sign_out_room(text[], jsonb, text) IS
+    'Leave a room; an administrator signs out others too. Who: admin, doctor.';

@@ -1,10 +1,10 @@
-CREATE FUNCTION clinicq.open_visit(patient text, queue bigint, OUT visit_id bigint, OUT token_number integer, OUT status text)
+CREATE FUNCTION clinicq.open_visit(patient text, queue bigint, priority text DEFAULT NULL, OUT visit_id bigint, OUT token_number integer, OUT status text)
 LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'clinicq_open_visit';
-COMMENT ON FUNCTION clinicq.open_visit(text, bigint) IS
-    'Opens a visit of a patient (registration number) in a queue today and gives it the next token. '
+COMMENT ON FUNCTION clinicq.open_visit(text, bigint, text) IS
+    'Opens a visit of a patient (registration number) in a queue today and gives it the next token. priority: name of a class of clinicq.priority_class, NULL for the ordinary patient. '
     'Where the patient has an open visit there already, that one is returned. '
-    'Errors: P0002 no such patient or open queue. Who: admin, assistant; doctor where the setting doctors_open_visits is on.';
+    'Errors: 22023 no such priority; P0002 no such patient or open queue. Who: admin, assistant; doctor where the setting doctors_open_visits is on.';
 
 CREATE FUNCTION clinicq.start_visit(visit bigint, room bigint DEFAULT NULL, OUT visit_id bigint, OUT token_number integer, OUT status text)
 LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -45,15 +45,16 @@ CREATE FUNCTION clinicq.mark_no_show(visit bigint, OUT visit_id bigint, OUT toke
 LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'clinicq_mark_no_show';
 COMMENT ON FUNCTION clinicq.mark_no_show(bigint) IS
-    'The patient was called and did not come: START to NO_SHOW. '
-    'Errors: P0002 no such visit; QC409 names the present status. Who: admin, doctor, assistant.';
+    'The patient was called and did not come: START to NO_SHOW. The setting no_show_calls says how many calls that takes. '
+    'Errors: P0002 no such visit; QC409 names the present status, or how often the patient was called. Who: admin, doctor, assistant.';
 
 CREATE FUNCTION clinicq.recall_visit(visit bigint, OUT visit_id bigint, OUT token_number integer, OUT status text)
 LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'clinicq_recall_visit';
 COMMENT ON FUNCTION clinicq.recall_visit(bigint) IS
     'Back to the queue after a no-show: NO_SHOW to WAITING; refused while the patient has another open visit there, '
-    'when the patient was removed, the queue closed, or the service day is over. '
+    'when the patient was removed, the queue closed, or the service day is over, '
+    'and for as long after the no-show as the setting no_show_cool_down_minutes says. The setting return_place says where the patient stands then. '
     'Errors: P0002 no such visit; QC409 names the present status, or what is in the way. Who: admin, doctor, assistant.';
 
 CREATE FUNCTION clinicq.transfer_visit(visit bigint, queue bigint, OUT visit_id bigint, OUT token_number integer, OUT status text)
@@ -62,3 +63,47 @@ AS 'MODULE_PATHNAME', 'clinicq_transfer_visit';
 COMMENT ON FUNCTION clinicq.transfer_visit(bigint, bigint) IS
     'Moves a patient to another queue of today: the visit (WAITING, START or HELD) ends as TRANSFERRED and a new one with a token of the other queue goes on; each names the other. '
     'Returns the new visit. Errors: P0002 no such visit or open queue; QC409 names the present status. Who: admin, doctor, assistant.';
+
+CREATE FUNCTION clinicq.hold_visit(visit bigint, OUT visit_id bigint, OUT token_number integer, OUT status text)
+LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'clinicq_hold_visit';
+COMMENT ON FUNCTION clinicq.hold_visit(bigint) IS
+    'Puts a visit on hold, so that it is not called: WAITING or START to HELD. '
+    'Errors: P0002 no such visit; QC409 names the present status. Who: admin, doctor, assistant.';
+
+CREATE FUNCTION clinicq.resume_visit(visit bigint, OUT visit_id bigint, OUT token_number integer, OUT status text)
+LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'clinicq_resume_visit';
+COMMENT ON FUNCTION clinicq.resume_visit(bigint) IS
+    'Back to the queue after a hold: HELD to WAITING; the setting return_place says where the patient stands then. '
+    'Errors: P0002 no such visit; QC409 names the present status. Who: admin, doctor, assistant.';
+
+CREATE FUNCTION clinicq.announce_visit(visit bigint, OUT visit_id bigint, OUT token_number integer, OUT status text)
+LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'clinicq_announce_visit';
+COMMENT ON FUNCTION clinicq.announce_visit(bigint) IS
+    'Calls a patient once more who was called and has not come: START stays START. '
+    'Errors: P0002 no such visit; QC409 names the present status. Who: admin, doctor, assistant.';
+
+CREATE FUNCTION clinicq.undo_visit(visit bigint, OUT visit_id bigint, OUT token_number integer, OUT status text)
+LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'clinicq_undo_visit';
+COMMENT ON FUNCTION clinicq.undo_visit(bigint) IS
+    'Takes back the last move of a visit, by who made it and within a minute, and returns the visit as it was before. '
+    'A transfer is taken back while nothing has been done with the new visit, which is CANCELLED then; its token stays used. '
+    'Errors: P0002 no such visit; QC409 says why not. Who: admin, doctor, assistant.';
+
+CREATE FUNCTION clinicq.call_next(queue bigint, room bigint DEFAULT NULL, OUT visit_id bigint, OUT token_number integer, OUT status text) RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'clinicq_call_next';
+COMMENT ON FUNCTION clinicq.call_next(bigint, bigint) IS
+    'Calls the next patient who waits in a queue, by priority class and token, to a room (NULL: the one signed into, if any): WAITING to START. '
+    'It never waits for another call: a visit that somebody else holds is passed over. One row, or none and a notice where nobody waits. '
+    'Errors: P0002 no such open queue or room; QC409 names the token that is in the room. Who: admin, doctor.';
+
+CREATE FUNCTION clinicq.call_next(queues bigint[], room bigint DEFAULT NULL, OUT visit_id bigint, OUT token_number integer, OUT status text) RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'clinicq_call_next_of';
+COMMENT ON FUNCTION clinicq.call_next(bigint[], bigint) IS
+    'The same for up to 50 queues of one clinic: of the highest priority class that waits in any of them, who has waited longest. '
+    'Errors: 22023 queues; P0002 no such open room; QC409 names the token that is in the room. Who: admin, doctor.';

@@ -105,22 +105,43 @@ bool parse_int64(const char *string, int64 *value) {
             (*trimmed == '-' && isdigit((unsigned char) trimmed[1])));
 }
 
+static bool number_read(const JsonbValue *found, int64 *value) {
+    char *number = NULL;
+
+    if (found->type == jbvString)
+        number = pnstrdup(found->val.string.val, found->val.string.len);
+    else if (found->type == jbvNumeric)
+        number =
+            DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(found->val.numeric)));
+    return number != NULL && parse_int64(number, value);
+}
+
 FieldState field_int64(Fields *fields, const char *name, int64 *value) {
     JsonbValue found;
     FieldState state = field_get(fields, name, &found);
-    char *number = NULL;
 
     if (state != FIELD_VALUE)
         return state;
-    if (found.type == jbvString)
-        number = pnstrdup(found.val.string.val, found.val.string.len);
-    else if (found.type == jbvNumeric)
-        number =
-            DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(found.val.numeric)));
-    if (number != NULL && parse_int64(number, value))
+    if (number_read(&found, value))
         return FIELD_VALUE;
     faults_add(fields->faults, name, "must be a whole number");
     return FIELD_BAD;
+}
+
+bool field_ids(Fields *fields, const char *name, int64 *ids, int max, int *count) {
+    JsonbValue found;
+    JsonbContainer *array;
+    bool good = field_get(fields, name, &found) == FIELD_VALUE && found.type == jbvBinary &&
+                JsonContainerIsArray(found.val.binary.data);
+
+    *count = 0;
+    array = good ? found.val.binary.data : NULL;
+    good = good && JsonContainerSize(array) >= 1 && JsonContainerSize(array) <= max;
+    for (uint32 i = 0; good && i < JsonContainerSize(array); i++)
+        good = number_read(getIthJsonbValueFromContainer(array, i), &ids[(*count)++]);
+    if (!good)
+        faults_add(fields->faults, name, "must be an array of 1 to %d whole numbers", max);
+    return good;
 }
 
 FieldState field_bool(Fields *fields, const char *name, bool *value) {

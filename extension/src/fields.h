@@ -38,6 +38,11 @@ extern FieldState field_int64(Fields *fields, const char *name, int64 *value);
 extern FieldState field_bool(Fields *fields, const char *name, bool *value);
 /* true or false, or the text "true" of a form; anything else is false. */
 extern bool field_flag(Fields *fields, const char *name);
+/*
+ * A required array of 1 to max whole numbers (or texts that hold one), put into ids. False where it
+ * is none, and a fault.
+ */
+extern bool field_ids(Fields *fields, const char *name, int64 *ids, int max, int *count);
 /* An array of role names. */
 extern FieldState field_roles(Fields *fields, const char *name, uint32 *roles);
 

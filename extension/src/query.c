@@ -43,6 +43,12 @@ int64 row_int64(uint64 row, int column) {
     return DatumGetInt64(row_value(row, column, &isnull));
 }
 
+int16 row_int16(uint64 row, int column) {
+    bool isnull;
+
+    return DatumGetInt16(row_value(row, column, &isnull));
+}
+
 int32 row_int32(uint64 row, int column) {
     bool isnull;
 

@@ -42,6 +42,7 @@ extern void row_values(uint64 row, Datum *values, bool *nulls);
 /* A column (from 1) of a row of SPI_tuptable. Texts are copied, and die at SPI_finish. */
 extern Datum row_value(uint64 row, int column, bool *isnull);
 extern int64 row_int64(uint64 row, int column);
+extern int16 row_int16(uint64 row, int column);
 extern int32 row_int32(uint64 row, int column);
 extern bool row_bool(uint64 row, int column);
 extern bool row_isnull(uint64 row, int column);

@@ -10,7 +10,6 @@
 PG_FUNCTION_INFO_V1(clinicq_create_queue);
 PG_FUNCTION_INFO_V1(clinicq_rename_queue);
 PG_FUNCTION_INFO_V1(clinicq_close_queue);
-PG_FUNCTION_INFO_V1(clinicq_create_room);
 
 QUERY(queue_insert,
       "INSERT INTO clinicq.queue (clinic_id, name, token_prefix) VALUES ($1, $2, $3) RETURNING id",
@@ -33,8 +32,6 @@ QUERY(
     queue_set_closed,
     "UPDATE clinicq.queue SET closed_at = now(), updated_at = now(), version = version + 1 WHERE id = $1",
     INT8OID);
-QUERY(room_insert, "INSERT INTO clinicq.room (clinic_id, name) VALUES ($1, $2) RETURNING id",
-      INT8OID, TEXTOID);
 
 #define NAME_MAX_CHARS 100
 #define PREFIX_MAX     4
@@ -126,23 +123,4 @@ Datum clinicq_close_queue(PG_FUNCTION_ARGS) {
     queue_close(PG_GETARG_INT64(0));
     SPI_finish();
     PG_RETURN_VOID();
-}
-
-Datum clinicq_create_room(PG_FUNCTION_ARGS) {
-    Faults *faults = faults_new();
-    char *name = PG_ARGISNULL(0) ? "" : ARG_CSTRING(0);
-    Datum args[2];
-    int64 id;
-
-    actor_require(ROLE_ADMIN);
-    name = faults_check_text(faults, "name", name, 1, NAME_MAX_CHARS);
-    faults_raise(faults);
-    args[0] = Int64GetDatum(PG_ARGISNULL(1) ? clock_first_clinic() : PG_GETARG_INT64(1));
-    clock_today(DatumGetInt64(args[0]));
-    args[1] = CStringGetTextDatum(name);
-    SPI_connect();
-    query_write(&room_insert, args, NULL);
-    id = row_int64(0, 1);
-    SPI_finish();
-    PG_RETURN_INT64(id);
 }

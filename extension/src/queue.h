@@ -1,5 +1,5 @@
 /*
- * queue.h: queues and rooms. What runs SQL here does so between SPI_connect and SPI_finish.
+ * queue.h: queues. What runs SQL here does so between SPI_connect and SPI_finish.
  */
 #ifndef CQ_QUEUE_H
 #define CQ_QUEUE_H

@@ -104,6 +104,21 @@ static const SettingRule rules[SETTING_COUNT] = {
         {"idempotency_hours", "24", .min = 1, .max = 168,
          .description =
              "Hours in which a request that is repeated with its Idempotency-Key is answered and not done again."},
+    [SETTING_PRIORITY_AGEING_MINUTES] =
+        {"priority_ageing_minutes", "0", .min = 0, .max = 1440,
+         .description =
+             "Minutes of waiting after which a visit counts one priority class higher, and after as many again two; 0: never."},
+    [SETTING_NO_SHOW_CALLS] =
+        {"no_show_calls", "1", .min = 1, .max = 20,
+         .description =
+             "How often a patient must have been called, start and announcements, before a no-show is possible."},
+    [SETTING_NO_SHOW_COOL_DOWN_MINUTES] =
+        {"no_show_cool_down_minutes", "0", .min = 0, .max = 1440,
+         .description = "Minutes after a no-show before the patient may be recalled."},
+    [SETTING_RETURN_PLACE] =
+        {"return_place", "old", .choices = "old end",
+         .description =
+             "Where a visit stands that returns to the queue (sent back, recalled, resumed): old, by its token, or end."},
 };
 
 QUERY(settings_all, "SELECT name, value FROM clinicq.setting");

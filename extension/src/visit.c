@@ -9,6 +9,7 @@
 #include "funcapi.h"
 #include "json.h"
 #include "patient.h"
+#include "priority.h"
 #include "query.h"
 #include "queue.h"
 #include "setting.h"
@@ -17,6 +18,8 @@
 
 PG_FUNCTION_INFO_V1(clinicq_open_visit);
 PG_FUNCTION_INFO_V1(clinicq_transfer_visit);
+
+#define FOLLOW_CODE_BYTES 16
 
 QUERY(visit_by_id, "SELECT " VISIT_COLUMNS " FROM " VISIT_TABLES " WHERE v.id = $1", INT8OID);
 QUERY(visit_open_already,
@@ -27,15 +30,14 @@ QUERY(visit_open_already,
 QUERY(
     visit_insert,
     "WITH v AS ("
-    " INSERT INTO clinicq.visit (patient_id, queue_id, service_day, token_number, priority, transferred_from)"
-    "  VALUES ($1, $2, $3, $4, $5, nullif($6, 0))"
+    " INSERT INTO clinicq.visit (patient_id, queue_id, service_day, token_number, priority, transferred_from, follow_code)"
+    "  VALUES ($1, $2, $3, $4, $5, nullif($6, 0), $9)"
     "  ON CONFLICT (patient_id, queue_id, service_day)"
     "   WHERE status IN ('WAITING', 'START', 'IN_ROOM', 'HELD') DO NOTHING RETURNING *),"
     " e AS (INSERT INTO clinicq.visit_event (visit_id, move, to_status, actor_id, actor_name)"
     "  SELECT id, 'open', status, nullif($7, 0), $8 FROM v)"
-    "SELECT " VISIT_COLUMNS " FROM v JOIN clinicq.patient p ON p.id = v.patient_id"
-    " JOIN clinicq.queue q ON q.id = v.queue_id",
-    INT8OID, INT8OID, DATEOID, INT4OID, INT2OID, INT8OID, INT8OID, TEXTOID);
+    "SELECT " VISIT_COLUMNS " FROM v" VISIT_JOINS,
+    INT8OID, INT8OID, DATEOID, INT4OID, INT2OID, INT8OID, INT8OID, TEXTOID, BYTEAOID);
 QUERY(
     visit_end_transferred,
     "WITH v AS (UPDATE clinicq.visit SET status = 'TRANSFERRED', transferred_to = $2, room_id = NULL,"
@@ -82,14 +84,23 @@ void visit_close_earlier_of_patient(int64 patient_id) {
     close_earlier(&visits_close_of_patient, patient_id);
 }
 
+static Datum new_follow_code(void) {
+    bytea *code = palloc(VARHDRSZ + FOLLOW_CODE_BYTES);
+
+    SET_VARSIZE(code, VARHDRSZ + FOLLOW_CODE_BYTES);
+    if (!pg_strong_random(VARDATA(code), FOLLOW_CODE_BYTES))
+        ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("no random bytes"));
+    return PointerGetDatum(code);
+}
+
 static bool visit_insert_new(int64 patient_id, int64 queue_id, DateADT day, int16 priority,
                              int64 from) {
     const Actor *actor = actor_current();
     int32 token = token_issue(queue_id, day);
-    Datum args[8] = {Int64GetDatum(patient_id),     Int64GetDatum(queue_id),
-                     DateADTGetDatum(day),          Int32GetDatum(token),
-                     Int16GetDatum(priority),       Int64GetDatum(from),
-                     Int64GetDatum(actor->user_id), CStringGetTextDatum(actor->name)};
+    Datum args[9] = {
+        Int64GetDatum(patient_id),     Int64GetDatum(queue_id),          DateADTGetDatum(day),
+        Int32GetDatum(token),          Int16GetDatum(priority),          Int64GetDatum(from),
+        Int64GetDatum(actor->user_id), CStringGetTextDatum(actor->name), new_follow_code()};
 
     if (token == 1)
         visit_close_earlier_of_queue(queue_id);
@@ -105,14 +116,14 @@ static uint64 read_open(int64 patient_id, int64 queue_id, DateADT day) {
     return query_write(&visit_open_already, args, NULL);
 }
 
-bool visit_open(int64 patient_id, int64 queue_id, int64 clinic_id) {
+bool visit_open(int64 patient_id, int64 queue_id, int64 clinic_id, int16 priority) {
     DateADT day = clock_today(clinic_id);
 
     /* Others may open and end a visit between the look and the lock of the counter. */
     for (;;) {
         if (read_open(patient_id, queue_id, day) > 0)
             return false;
-        if (visit_insert_new(patient_id, queue_id, day, 0, 0))
+        if (visit_insert_new(patient_id, queue_id, day, priority, 0))
             return true;
     }
 }
@@ -164,7 +175,7 @@ void visit_read(int64 visit_id) {
 
 void visit_append_json(StringInfo json, uint64 row) {
     Datum column[VISIT_COLUMN_COUNT];
-    bool nulls[VISIT_COLUMN_COUNT]; /* no column is ever null */
+    bool nulls[VISIT_COLUMN_COUNT]; /* of the first 14 none ever is */
     char *number;
 
     row_values(row, column, nulls); /* a list has many rows: all columns of each at once */
@@ -184,7 +195,18 @@ void visit_append_json(StringInfo json, uint64 row) {
               patient_shown_name(TextDatumGetCString(column[8]), DatumGetInt64(column[11]),
                                  DatumGetBool(column[10])));
     json_text(json, "queue_name", TextDatumGetCString(column[9]));
+    json_text(json, "token",
+              visit_token_text(TextDatumGetCString(column[12]), DatumGetInt32(column[1])));
+    json_text(json, "priority",
+              priority_name(DatumGetInt64(column[16]), DatumGetInt16(column[13])));
+    json_text(json, "room", nulls[14] ? NULL : TextDatumGetCString(column[14]));
+    json_text(json, "follow",
+              nulls[15] || !(actor_roles() & ROLES_CARE) ? NULL : TextDatumGetCString(column[15]));
     appendStringInfoChar(json, '}');
+}
+
+char *visit_token_text(const char *prefix, int32 token) {
+    return *prefix != '\0' ? psprintf("%s-%03d", prefix, token) : psprintf("%d", token);
 }
 
 Datum visit_record(FunctionCallInfo fcinfo) {
@@ -212,6 +234,7 @@ Datum clinicq_open_visit(PG_FUNCTION_ARGS) {
     Datum result;
     int64 patient_id;
     int64 clinic_id;
+    int priority;
 
     actor_require(visit_open_roles());
     ARG_REQUIRE(0, "patient");
@@ -223,7 +246,11 @@ Datum clinicq_open_visit(PG_FUNCTION_ARGS) {
     clinic_id = queue_lock(PG_GETARG_INT64(1));
     if (clinic_id == 0)
         error_not_found("open queue", psprintf(INT64_FORMAT, PG_GETARG_INT64(1)));
-    visit_open(patient_id, PG_GETARG_INT64(1), clinic_id);
+    priority = priority_rank(clinic_id, ARG_CSTRING(2));
+    if (priority < 0)
+        ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                errmsg("priority: must be one of: %s", priority_names(clinic_id)));
+    visit_open(patient_id, PG_GETARG_INT64(1), clinic_id, (int16) priority);
     result = visit_record(fcinfo);
     SPI_finish();
     return result;

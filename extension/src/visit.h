@@ -11,20 +11,22 @@
 #include "utils/date.h"
 
 /* The columns that visit_append_json reads, and the tables they come from. */
-#define VISIT_COLUMN_COUNT 12
-#define VISIT_COLUMNS                                                            \
-    "v.id, v.token_number, v.service_day, v.status, v.created_at, v.updated_at," \
-    " p.registration_number, v.queue_id, p.name, q.name, p.restricted, p.id"
-#define VISIT_TABLES                                                \
-    "clinicq.visit v JOIN clinicq.patient p ON p.id = v.patient_id" \
-    " JOIN clinicq.queue q ON q.id = v.queue_id"
+#define VISIT_COLUMN_COUNT 17
+#define VISIT_COLUMNS                                                                         \
+    "v.id, v.token_number, v.service_day, v.status, v.created_at, v.updated_at,"              \
+    " p.registration_number, v.queue_id, p.name, q.name, p.restricted, p.id, q.token_prefix," \
+    " v.priority, r.name, encode(v.follow_code, 'hex'), q.clinic_id"
+#define VISIT_JOINS                                                                            \
+    " JOIN clinicq.patient p ON p.id = v.patient_id JOIN clinicq.queue q ON q.id = v.queue_id" \
+    " LEFT JOIN clinicq.room r ON r.id = v.room_id"
+#define VISIT_TABLES "clinicq.visit v" VISIT_JOINS
 
 /*
  * Opens a visit today, or finds the open one that the patient has in the queue already. The keys
  * come from patient_lock() and queue_lock(). Leaves SPI_tuptable with its VISIT_COLUMNS; true if
- * it is new.
+ * it is new. priority: the rank of its class.
  */
-extern bool visit_open(int64 patient_id, int64 queue_id, int64 clinic_id);
+extern bool visit_open(int64 patient_id, int64 queue_id, int64 clinic_id, int16 priority);
 
 /*
  * Moves a visit to another queue: it ends as TRANSFERRED, a new one goes on with a token of that
@@ -50,6 +52,9 @@ extern void visit_append_json(StringInfo json, uint64 row);
 
 /* Locks a visit and appends it as GET shows it now; false where key names none. For etag.c. */
 extern bool visit_append_locked(const char *key, StringInfo json);
+
+/* A token as it is shown: A-017 with a prefix, 17 without. */
+extern char *visit_token_text(const char *prefix, int32 token);
 
 /* For psql: row 0 as (visit_id, token_number, status), which outlives SPI_finish. */
 extern Datum visit_record(FunctionCallInfo fcinfo);

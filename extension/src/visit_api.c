@@ -11,6 +11,7 @@
 #include "look.h"
 #include "page.h"
 #include "patient.h"
+#include "priority.h"
 #include "query.h"
 #include "queue.h"
 #include "reply.h"
@@ -206,9 +207,11 @@ Datum clinicq_api_open_visit(PG_FUNCTION_ARGS) {
     StringInfo json = makeStringInfo();
     Fields *fields;
     char *number;
+    char *class;
     int64 patient_id = 0;
     int64 queue_id = 0;
     int64 clinic_id;
+    int priority = 0;
 
     actor_require(visit_open_roles());
     fields = fields_of_body(fcinfo);
@@ -216,8 +219,12 @@ Datum clinicq_api_open_visit(PG_FUNCTION_ARGS) {
     if (field_given(fields, "patient", &number, true) && (patient_id = patient_lock(number)) == 0)
         faults_add(fields->faults, "patient", "is not the registration number of a patient");
     clinic_id = read_queue(fields, true, &queue_id);
+    if (field_given(fields, "priority", &class, false) && clinic_id != 0 &&
+        (priority = priority_rank(clinic_id, class)) < 0)
+        faults_add(fields->faults, "priority", "must be one of: %s", priority_names(clinic_id));
     faults_raise(fields->faults);
-    return visit_reply(visit_open(patient_id, queue_id, clinic_id) ? 201 : 200, json);
+    return visit_reply(visit_open(patient_id, queue_id, clinic_id, (int16) priority) ? 201 : 200,
+                       json);
 }
 
 Datum clinicq_api_transfer_visit(PG_FUNCTION_ARGS) {
@@ -261,3 +268,6 @@ MOVE_ROUTE(clinicq_api_finish_visit, MOVE_DONE)
 MOVE_ROUTE(clinicq_api_cancel_visit, MOVE_CANCEL)
 MOVE_ROUTE(clinicq_api_mark_no_show, MOVE_NO_SHOW)
 MOVE_ROUTE(clinicq_api_recall_visit, MOVE_RECALL)
+MOVE_ROUTE(clinicq_api_hold_visit, MOVE_HOLD)
+MOVE_ROUTE(clinicq_api_resume_visit, MOVE_RESUME)
+MOVE_ROUTE(clinicq_api_announce_visit, MOVE_ANNOUNCE)

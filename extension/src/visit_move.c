@@ -1,10 +1,12 @@
 #include "visit_move.h"
 
+#include "access/xact.h"
 #include "actor.h"
 #include "clock.h"
 #include "error.h"
 #include "fmgr.h"
 #include "query.h"
+#include "setting.h"
 #include "visit.h"
 
 /* States as bits, in the order of state_names. */
@@ -36,6 +38,9 @@ static const MoveRule rules[MOVE_COUNT] = {
     [MOVE_RECALL] = {"recall", NO_SHOW, WAITING, ROLES_CARE},
     [MOVE_CANCEL] = {"cancel", WAITING | HELD, CANCELLED, ROLES_CARE},
     [MOVE_TRANSFER] = {"transfer", WAITING | START | HELD, TRANSFERRED, ROLES_CARE},
+    [MOVE_HOLD] = {"hold", WAITING | START, HELD, ROLES_CARE},
+    [MOVE_RESUME] = {"resume", HELD, WAITING, ROLES_CARE},
+    [MOVE_ANNOUNCE] = {"announce", START, START, ROLES_CARE},
 };
 
 QUERY(visit_lock,
@@ -49,14 +54,22 @@ QUERY(
     visit_update,
     "WITH v AS ("
     " UPDATE clinicq.visit SET status = $2, updated_at = now(), version = version + 1,"
-    "  room_id = CASE WHEN $2 = 'WAITING' OR $2 = 'CANCELLED' THEN NULL ELSE coalesce(nullif($3, 0), room_id) END"
+    "  room_id = CASE WHEN $2 IN ('WAITING', 'HELD', 'CANCELLED') THEN NULL ELSE coalesce(nullif($3, 0), room_id) END,"
+    "  place = CASE WHEN $8 THEN (SELECT last_token + 1 FROM clinicq.token_counter c"
+    "   WHERE c.queue_id = visit.queue_id AND c.service_day = visit.service_day) ELSE place END,"
+    "  returned_at = CASE WHEN $8 THEN now() ELSE returned_at END"
     " WHERE id = $1 RETURNING *),"
     " e AS (INSERT INTO clinicq.visit_event"
     "  (visit_id, move, from_status, to_status, room_id, actor_id, actor_name)"
     "  SELECT id, $4, $5, status, room_id, nullif($6, 0), $7 FROM v)"
-    "SELECT " VISIT_COLUMNS " FROM v JOIN clinicq.patient p ON p.id = v.patient_id"
-    " JOIN clinicq.queue q ON q.id = v.queue_id",
-    INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT8OID, TEXTOID);
+    "SELECT " VISIT_COLUMNS " FROM v" VISIT_JOINS,
+    INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT8OID, TEXTOID, BOOLOID);
+QUERY(last_calls,
+      "SELECT max(at) FILTER (WHERE move = 'no_show'),"
+      " count(*) FILTER (WHERE move IN ('start', 'announce') AND id >= (SELECT max(s.id)"
+      "  FROM clinicq.visit_event s WHERE s.visit_id = $1 AND s.move = 'start'))"
+      " FROM clinicq.visit_event WHERE visit_id = $1",
+      INT8OID);
 QUERY(other_open_visit,
       "SELECT v.id FROM clinicq.visit v JOIN clinicq.visit o ON o.patient_id = v.patient_id"
       " AND o.queue_id = v.queue_id AND o.service_day = v.service_day AND o.id <> v.id"
@@ -75,11 +88,13 @@ QUERY(recall_lock,
 QUERY(room_lock,
       "SELECT r.name FROM clinicq.room r JOIN clinicq.queue q ON q.clinic_id = r.clinic_id"
       " JOIN clinicq.visit v ON v.queue_id = q.id WHERE v.id = $1 AND r.id = $2"
-      " FOR NO KEY UPDATE OF r",
+      " AND r.closed_at IS NULL FOR NO KEY UPDATE OF r",
       INT8OID, INT8OID);
 QUERY(room_taken,
-      "SELECT FROM clinicq.visit v JOIN clinicq.visit o ON o.service_day = v.service_day"
-      " WHERE v.id = $1 AND o.room_id = $2 AND o.status IN ('START', 'IN_ROOM')",
+      "SELECT q.token_prefix, o.token_number"
+      " FROM clinicq.visit v JOIN clinicq.visit o ON o.service_day = v.service_day"
+      " JOIN clinicq.queue q ON q.id = o.queue_id"
+      " WHERE v.id = $1 AND o.room_id = $2 AND o.status IN ('START', 'IN_ROOM') AND o.id <> v.id",
       INT8OID, INT8OID);
 
 uint32 move_roles(Move move) {
@@ -133,7 +148,7 @@ bool move_check(Move move, int64 visit_id) {
 
 /* A room must be of the queue's clinic and empty. Locked, so that of two who call to it one waits.
  */
-static void check_room(int64 visit_id, int64 room_id) {
+void move_check_room(int64 visit_id, int64 room_id) {
     Datum args[2] = {Int64GetDatum(visit_id), Int64GetDatum(room_id)};
     char *name;
 
@@ -142,12 +157,13 @@ static void check_room(int64 visit_id, int64 room_id) {
     name = row_text(0, 1);
     if (query_write(&room_taken, args, NULL) > 0)
         ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
-                errmsg("room %s holds a patient already", name),
+                errmsg("room %s holds a patient already: token %s", name,
+                       visit_token_text(row_text(0, 1), row_int32(0, 2))),
                 errhint("Finish that visit first, or choose another room."));
 }
 
 /* What a recall opens again has to be there still: patient, queue and day. Locked, so it stays. */
-static void check_recall(int64 visit_id) {
+void move_check_open_again(int64 visit_id) {
     Datum args[1] = {Int64GetDatum(visit_id)};
     const char *fault = NULL;
     bool isnull;
@@ -171,9 +187,42 @@ static void check_recall(int64 visit_id) {
                 errhint("Go on with that visit."));
 }
 
+/* A no-show needs as many calls as the clinic asks for, since the last start. */
+static void check_calls(int64 visit_id) {
+    Datum args[1] = {Int64GetDatum(visit_id)};
+    int wanted = setting_int(SETTING_NO_SHOW_CALLS);
+
+    if (wanted <= 1)
+        return;
+    query_write(&last_calls, args, NULL);
+    if (row_int64(0, 2) < wanted)
+        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
+                errmsg("the patient was called %lld of %d times before a no-show",
+                       (long long) row_int64(0, 2), wanted),
+                errhint("Announce the visit again first."));
+}
+
+static void check_cool_down(int64 visit_id) {
+    Datum args[1] = {Int64GetDatum(visit_id)};
+    int minutes = setting_int(SETTING_NO_SHOW_COOL_DOWN_MINUTES);
+    int64 left = minutes * USECS_PER_MINUTE;
+
+    if (minutes == 0)
+        return;
+    query_write(&last_calls, args, NULL);
+    if (row_isnull(0, 1))
+        return;
+    left -= GetCurrentTransactionStartTimestamp() - row_int64(0, 1);
+    if (left > 0)
+        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
+                errmsg("a recall is possible %d minutes after the no-show, in %lld seconds",
+                       minutes, (long long) (left / USECS_PER_SEC + 1)),
+                errhint("Wait until then, or open a new visit."));
+}
+
 void move_make(Move move, int64 visit_id, int64 room_id) {
     const Actor *actor = actor_current();
-    Datum args[7];
+    Datum args[8];
 
     if (!move_check(move, visit_id)) {
         visit_read(visit_id);
@@ -181,15 +230,20 @@ void move_make(Move move, int64 visit_id, int64 room_id) {
     }
     args[0] = Int64GetDatum(visit_id);
     args[4] = CStringGetTextDatum(row_text(0, 4));
-    if (move == MOVE_RECALL)
-        check_recall(visit_id);
+    if (move == MOVE_NO_SHOW)
+        check_calls(visit_id);
+    if (move == MOVE_RECALL) {
+        check_cool_down(visit_id);
+        move_check_open_again(visit_id);
+    }
     if (room_id != 0)
-        check_room(visit_id, room_id);
+        move_check_room(visit_id, room_id);
     args[1] = CStringGetTextDatum(state_list(rules[move].to));
     args[2] = Int64GetDatum(room_id);
     args[3] = CStringGetTextDatum(rules[move].name);
     args[5] = Int64GetDatum(actor->user_id);
     args[6] = CStringGetTextDatum(actor->name);
+    args[7] = BoolGetDatum(rules[move].to == WAITING && setting_is(SETTING_RETURN_PLACE, "end"));
     query_write(&visit_update, args, NULL);
 }
 
@@ -219,3 +273,6 @@ MOVE_FUNCTION(clinicq_finish_visit, MOVE_DONE)
 MOVE_FUNCTION(clinicq_cancel_visit, MOVE_CANCEL)
 MOVE_FUNCTION(clinicq_mark_no_show, MOVE_NO_SHOW)
 MOVE_FUNCTION(clinicq_recall_visit, MOVE_RECALL)
+MOVE_FUNCTION(clinicq_hold_visit, MOVE_HOLD)
+MOVE_FUNCTION(clinicq_resume_visit, MOVE_RESUME)
+MOVE_FUNCTION(clinicq_announce_visit, MOVE_ANNOUNCE)

@@ -16,6 +16,9 @@ typedef enum Move {
     MOVE_RECALL,
     MOVE_CANCEL,
     MOVE_TRANSFER,
+    MOVE_HOLD,
+    MOVE_RESUME,
+    MOVE_ANNOUNCE,
     MOVE_COUNT
 } Move;
 
@@ -34,5 +37,14 @@ extern bool move_check(Move move, int64 visit_id);
  * with the visit's VISIT_COLUMNS. P0002: no such visit or room; QC409: not possible now.
  */
 extern void move_make(Move move, int64 visit_id, int64 room_id);
+
+/*
+ * Locks a room of the visit's clinic and checks that nobody else is in it. P0002: no such open
+ * room; QC409 names the token that is.
+ */
+extern void move_check_room(int64 visit_id, int64 room_id);
+
+/* What opens a closed visit again: patient, queue and day have to be there still. Locked. QC409. */
+extern void move_check_open_again(int64 visit_id);
 
 #endif

@@ -48,6 +48,22 @@ INSERT INTO clinicq.route (method, path, function, class, body, lane, who, summa
     ('PATCH', '/api/visits/{id}/no_show/', 'clinicq_api.mark_no_show', 'write', 'none', NULL, '{admin,doctor,assistant}', 'The patient was called and did not come.', true),
     ('PATCH', '/api/visits/{id}/recall/', 'clinicq_api.recall_visit', 'write', 'none', NULL, '{admin,doctor,assistant}', 'Back to the queue after a no-show.', true),
 
+    ('PATCH', '/api/visits/{id}/hold/', 'clinicq_api.hold_visit', 'write', 'none', NULL, '{admin,doctor,assistant}', 'Put a visit on hold: it is not called.', true),
+    ('PATCH', '/api/visits/{id}/resume/', 'clinicq_api.resume_visit', 'write', 'none', NULL, '{admin,doctor,assistant}', 'Back to the queue after a hold.', true),
+    ('PATCH', '/api/visits/{id}/announce/', 'clinicq_api.announce_visit', 'write', 'none', NULL, '{admin,doctor,assistant}', 'Call a patient once more who has not come.', true),
+    ('PATCH', '/api/visits/{id}/undo/', 'clinicq_api.undo_visit', 'write', 'none', NULL, '{admin,doctor,assistant}', 'Take back ones last move of a visit, within a minute.', true),
+    ('POST', '/api/queues/{id}/call_next/', 'clinicq_api.call_next', 'write', 'fields', NULL, '{admin,doctor}', 'Call the next patient of a queue (room); visit is null where there is none.', true),
+    ('POST', '/api/call_next/', 'clinicq_api.call_next_of', 'write', 'fields', NULL, '{admin,doctor}', 'Call the next patient of several queues (queues, room), by longest wait.', true),
+    ('GET', '/api/priorities/', 'clinicq_api.list_priorities', 'read', 'none', NULL, '{any}', 'The priority classes, first the one that goes first.', true),
+    ('POST', '/api/priorities/', 'clinicq_api.create_priority', 'write', 'fields', NULL, '{admin}', 'Add a priority class (name, rank, reached_by_ageing).', true),
+    ('DELETE', '/api/priorities/{rank}/', 'clinicq_api.remove_priority', 'write', 'none', NULL, '{admin}', 'Remove a priority class; refused while an open visit is of it.', true),
+    ('GET', '/api/rooms/', 'clinicq_api.list_rooms', 'read', 'none', NULL, '{admin,doctor,assistant,display}', 'The open rooms: who is signed in, and which token is inside.', true),
+    ('POST', '/api/rooms/', 'clinicq_api.create_room', 'write', 'fields', NULL, '{admin}', 'Add a room.', true),
+    ('PATCH', '/api/rooms/{id}/', 'clinicq_api.update_room', 'write', 'fields', NULL, '{admin}', 'Change the name of a room.', true),
+    ('DELETE', '/api/rooms/{id}/', 'clinicq_api.close_room', 'write', 'none', NULL, '{admin}', 'Close a room for good; refused while a patient is in it.', true),
+    ('POST', '/api/rooms/{id}/sign_in/', 'clinicq_api.sign_in_room', 'write', 'none', NULL, '{admin,doctor}', 'Work in a room today: calls go there.', true),
+    ('POST', '/api/rooms/{id}/sign_out/', 'clinicq_api.sign_out_room', 'write', 'none', NULL, '{admin,doctor}', 'Leave a room; an administrator signs out others too.', true),
+
     ('GET', '/api/reports/', 'clinicq_api.list_reports', 'read', 'none', NULL, '{admin,reporter}', 'The reports there are, with their parameters.', true),
     ('GET', '/api/reports/{name}/', 'clinicq_api.get_report', 'slow', 'none', NULL, '{admin,reporter}', 'A report as JSON or CSV.', true),
 

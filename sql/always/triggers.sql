@@ -5,13 +5,17 @@ CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clin
 CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.patient_access
     FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('id');
 CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.visit
-    FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('id');
+    FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('id', 'follow_code');
 CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.queue
     FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('id');
 CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.clinic
     FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('id');
 CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.room
     FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('id');
+CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.room_session
+    FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('room_id');
+CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.priority_class
+    FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('name');
 CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.app_user
     FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('id', 'password_hash');
 CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.setting
@@ -21,7 +25,7 @@ DECLARE
     audited text;
     leaf regclass;
 BEGIN
-    FOREACH audited IN ARRAY ARRAY['patient', 'patient_access', 'visit', 'queue', 'clinic', 'room', 'app_user', 'setting'] LOOP
+    FOREACH audited IN ARRAY ARRAY['patient', 'patient_access', 'visit', 'queue', 'clinic', 'room', 'room_session', 'priority_class', 'app_user', 'setting'] LOOP
         EXECUTE format('CREATE OR REPLACE TRIGGER clinicq_audit_truncate AFTER TRUNCATE ON clinicq.%I '
             'FOR EACH STATEMENT EXECUTE FUNCTION clinicq.audit_row(''id'')', audited);
     END LOOP;
@@ -46,6 +50,9 @@ CREATE OR REPLACE TRIGGER clinicq_forget AFTER INSERT OR UPDATE OR DELETE OR TRU
 CREATE OR REPLACE TRIGGER clinicq_forget AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON clinicq.clinic
     FOR EACH STATEMENT EXECUTE FUNCTION clinicq.forget_trigger();
 CREATE OR REPLACE TRIGGER clinicq_forget AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON clinicq.route
+    FOR EACH STATEMENT EXECUTE FUNCTION clinicq.forget_trigger();
+
+CREATE OR REPLACE TRIGGER clinicq_forget AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON clinicq.priority_class
     FOR EACH STATEMENT EXECUTE FUNCTION clinicq.forget_trigger();
 
 -- Reports count a past day anew once one of its visits changes. The function looks whether it is past:

@@ -25,6 +25,7 @@ my %shape = (
         status => [text => qr/^(?:WAITING|START|IN_ROOM|HELD|DONE|NO_SHOW|CANCELLED|TRANSFERRED)$/],
         created_at => [text => $datetime], updated_at => [text => $datetime], patient => [text => $number], queue => [number => qr/^\d+$/],
         patient_registration_number => [text => $number], patient_full_name => [text => qr/^.+$/], queue_name => [text => qr/^.+$/],
+        token => [text => qr/^(?:[A-Z0-9]{1,4}-\d{3,}|\d+)$/], priority => [text => qr/^[a-z]\w*$/], room => ['text or null' => qr/^.+$/], follow => ['text or null' => qr/^[0-9a-f]{32}$/],
     },
     queue => {
         id => [number => qr/^\d+$/], name => [text => qr/^.+$/], token_prefix => [text => qr/^[A-Z0-9]{0,4}$/],

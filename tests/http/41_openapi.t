@@ -59,10 +59,13 @@ $id{auth} = db('SELECT max(id) FROM clinicq.session');
 my $guarded = new_patient()->{registration_number};
 call(PATCH => "/api/patients/$guarded/access/", as => 'admin', json => { restricted => JSON::PP::true });
 $id{emergency} = call(POST => "/api/patients/$guarded/emergency/", as => 'doctor', json => { reason => 'every path is called' })->{json}{id};
+$id{rooms} = call(POST => '/api/rooms/', as => 'admin', json => { name => new_name('Room') })->{json}{id};
+call(POST => "/api/queues/$visit->{queue}/call_next/", as => 'doctor', json => { room => $id{rooms} });
+call(POST => '/api/priorities/', as => 'admin', json => { name => 'first', rank => 77 });
 call(POST => "/api/patients/$visit->{patient}/access/", as => 'admin', json => { username => 'doctor' });
 for my $route (grep { $_->{path} !~ /logout/ } ROUTES) {
     my ($family) = $route->{path} =~ m{^/api/(\w+)};
-    my $path = path_of($route, id => $id{$family}, registration_number => $visit->{patient}, username => 'doctor', name => 'no_shows');
+    my $path = path_of($route, id => $id{$family}, registration_number => $visit->{patient}, username => 'doctor', name => 'no_shows', rank => 77, code => $visit->{follow});
     my $answer = call($route->{method} => $path . ($path =~ /search/ ? '?q=x' : ''), as => 'admin', $route->{body} eq 'fields' ? (json => {}) : ());
     ok($answer->{status} =~ /^(?:20[014]|400|409)$/ && ($answer->{status} == 204 || defined $answer->{json} || ($answer->{headers}{'content-type'} // '') =~ /ndjson/), "$route->{method} $route->{path} answers")
         or diag("$answer->{status} $answer->{content}");

@@ -13,6 +13,7 @@ my $queue = new_queue();
 my $visit = new_visit($queue);
 my $number = $visit->{patient};
 my $user = new_user('assistant');
+my $room = call(POST => '/api/rooms/', as => 'admin', json => { name => new_name('Room') })->{json}{id};
 sub username () { return new_name('u') =~ tr/ /./r }
 
 # What is wrong for a field of a kind, beyond being of another type.
@@ -29,6 +30,9 @@ my %kind = (
     prefix => { bad => [@types, ' ', 'a', 'ABCDE', 'A B', 'É', '-', "A\n", '１'] },
     id => { bad => \@not_ids },
     number => { bad => [@types, @blanks, 'x', '99-99-998', 99, 1.5, "$number\n1", "' OR 1=1 --", '%', '_' x 9, '😀', 'x' x 3000] },
+    ids => { bad => [$true, $false, [], {}, ['x'], { a => 1 }, [undef], 1, '', 'x', [1.5], ['1.5'], [[$queue]], [$queue, 999_999_999], [0], [-1], [(1) x 51]] },
+    rank => { bad => [@types, '', ' ', 'x', 1.5, -1, 32_768, '1e3', '9' x 40] },
+    class => { bad => [@types, @blanks, @controls, 'X', 'é', '1x', 'a b', 'x' x 31, "a'b"] },
     username => { bad => [@types, @blanks, 'a b', 'é', "a\nb", 'x' x 151, "a'b", 'a/b', '😀', 'a"b', '<a>'] },
     password => { bad => [@types, '', 'short', 'x' x 11, 'x' x 129, '😀' x 129, 1234567] },
     credential => { bad => [@types, ''] },
@@ -51,10 +55,15 @@ my @routes = (
     [POST => "/api/patients/$number/access/", 'admin', {}, [[username => 'member', 1]]],
     [POST => "/api/patients/$number/emergency/", 'doctor', {}, [[reason => 'reason', 1]]],
     [PATCH => '/api/emergency/1/', 'admin', {}, [[review => 'review', 1]]],
-    [POST => '/api/visits/', 'assistant', { patient => sub { $number }, queue => sub { $queue } }, [[patient => 'number', 1], [queue => 'id', 1]]],
+    [POST => '/api/visits/', 'assistant', { patient => sub { $number }, queue => sub { $queue } }, [[patient => 'number', 1], [queue => 'id', 1], [priority => 'choice', 0]]],
     [PATCH => "/api/visits/$visit->{id}/", 'assistant', {}, [[queue => 'id', 0]]],
     [POST => '/api/queues/', 'admin', { name => sub { new_name() } }, [[name => 'queue_name', 1], [token_prefix => 'prefix', 0]]],
     [PATCH => "/api/queues/$queue/", 'admin', {}, [[name => 'queue_name', 0], [token_prefix => 'prefix', 0]]],
+    [POST => "/api/queues/$queue/call_next/", 'doctor', {}, [[room => 'id', 0, 'null']]],
+    [POST => '/api/call_next/', 'doctor', { queues => sub { [$queue] } }, [[queues => 'ids', 1], [room => 'id', 0, 'null']]],
+    [POST => '/api/rooms/', 'admin', { name => sub { new_name() } }, [[name => 'queue_name', 1]]],
+    [PATCH => "/api/rooms/$room/", 'admin', {}, [[name => 'queue_name', 0]]],
+    [POST => '/api/priorities/', 'admin', { name => sub { 'x' . int rand 1e9 }, rank => sub { 2 + int rand 9 } }, [[name => 'class', 1], [rank => 'rank', 1], [reached_by_ageing => 'flag', 0]]],
     [POST => '/api/users/', 'admin', { username => \&username }, [[username => 'username', 1], [password => 'password', 0, 'null'], [roles => 'roles', 0]]],
     [PATCH => "/api/users/$user->{id}/", 'admin', {}, [[roles => 'roles', 0], [disabled => 'flag', 0]]],
     [POST => "/api/users/$user->{id}/password/", 'admin', {}, [[password => 'password', 1]]],

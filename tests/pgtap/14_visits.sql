@@ -27,12 +27,12 @@ SELECT tap.open(2, :general) AS v2, tap.open(3, :general) AS v3 \gset
 SELECT is(tap.visit('start_visit', :'v1', :'room'), 'START', 'called to a room');
 SELECT is((SELECT room_id FROM clinicq.visit WHERE id = :v1), :room::bigint, 'which stands in the visit');
 SELECT is((SELECT room_id FROM clinicq.visit_event WHERE visit_id = :v1 AND move = 'start'), :room::bigint, 'and in the event');
-SELECT is(tap.visit('start_visit', :'v2', :'room'), 'QC409: room Room 1 holds a patient already', 'a room holds one patient');
+SELECT is(tap.visit('start_visit', :'v2', :'room'), 'QC409: room Room 1 holds a patient already: token 1', 'a room holds one patient');
 SELECT is((SELECT status FROM clinicq.visit WHERE id = :v2), 'WAITING', 'the other goes on waiting');
 SELECT is(tap.visit('start_visit', :'v2', '999'), 'P0002: no room 999', 'an unknown room');
 SELECT is(tap.visit('start_visit', :'v2', :'room2'), 'START', 'another room is free');
 SELECT is(tap.visit('enter_room', :'v1'), 'IN_ROOM', 'the first goes in');
-SELECT is(tap.visit('start_visit', :'v3', :'room'), 'QC409: room Room 1 holds a patient already', 'the room stays taken');
+SELECT is(tap.visit('start_visit', :'v3', :'room'), 'QC409: room Room 1 holds a patient already: token 1', 'the room stays taken');
 SELECT throws_ok(format($$ UPDATE clinicq.visit SET room_id = %s, status = 'START' WHERE id = %s $$, :room, :v3), '23505', NULL, 'the table itself refuses two in a room');
 SELECT throws_ok(format($$ UPDATE clinicq.visit SET room_id = %s WHERE id = %s $$, :room, :v3), '23514', NULL, 'and a room for one who waits');
 SELECT is(tap.visit('return_to_waiting', :'v1'), 'WAITING', 'sent back');
@@ -81,7 +81,7 @@ SELECT is(tap.visit('transfer_visit', :'v9', :'general'), 'WAITING', 'a transfer
 SELECT is((SELECT status FROM clinicq.visit WHERE id = :v9), 'WAITING', 'changes nothing');
 SELECT is(tap.visit('transfer_visit', :'v9', :'short'), 'P0002: no open queue ' || :short, 'a closed queue takes no transfer');
 SELECT is(tap.visit('transfer_visit', :'v9', '999'), 'P0002: no open queue 999', 'nor does an unknown one');
-SELECT is(tap.visit('start_visit', :'v9', :'room'), 'QC409: room Room 1 holds a patient already', 'the room is taken');
+SELECT is(tap.visit('start_visit', :'v9', :'room'), 'QC409: room Room 1 holds a patient already: token ' || (SELECT token_number FROM clinicq.visit WHERE room_id = :room AND status IN ('START', 'IN_ROOM')), 'the room is taken');
 SELECT tap.visit('mark_no_show', :'v3') \g /dev/null
 SELECT is(tap.visit('start_visit', :'v9', :'room'), 'START', 'until it is free');
 SELECT is(tap.visit('transfer_visit', :'v9', :'dental'), 'WAITING', 'one who was called to a room is transferred');

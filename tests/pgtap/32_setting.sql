@@ -28,7 +28,11 @@ INSERT INTO tap.value VALUES
     ('audit_exports', '{off,on}', '{"",ON,yes}'),
     ('audit_read_minutes', '{1,60,5}', '{"",0,61,x,"5,admin=1"}'),
     ('report_timeout_seconds', '{1,86400,60}', '{"",0,86401,x,"60,admin=5"}'),
-    ('idempotency_hours', '{1,168,24}', '{"",0,169,x,24h}');
+    ('idempotency_hours', '{1,168,24}', '{"",0,169,x,24h}'),
+    ('priority_ageing_minutes', '{0,1440}', '{"",-1,1441,x}'),
+    ('no_show_calls', '{1,20}', '{"",0,21,x}'),
+    ('no_show_cool_down_minutes', '{0,1440}', '{"",-1,1441,x}'),
+    ('return_place', '{end,old}', '{"",start,"old end"}');
 SELECT set_eq('SELECT name FROM clinicq.settings()', 'SELECT name FROM tap.value', 'every setting is tried here');
 SELECT set_eq('SELECT name, value FROM clinicq.setting', 'SELECT name, default_value FROM clinicq.settings()', 'migrate() writes the defaults');
 SELECT is_empty($$ SELECT name FROM clinicq.settings() WHERE length(description) < 20 OR description !~ '\.$' $$, 'every setting says what it means');

@@ -26,9 +26,9 @@ SELECT is((SELECT changes->'name' FROM tap.last()), '{"old": "General", "new": "
 SELECT is(tap.act('assistant', 'SELECT clinicq.register_patient(''Ada'', ''1'')'), '01-00-001', 'a patient');
 SELECT is(tap.events(), 'INSERT patient 1 (category, created_at, gender, id, name, phone, registration_number, restricted, updated_at, version)', 'is an event');
 SELECT is(tap.act('assistant', 'SELECT clinicq.update_patient(''01-00-001'', phone => ''2'')') || tap.events(), 'UPDATE patient 1 (phone, updated_at, version)', 'a change of one');
-SELECT is(tap.act('admin', 'SELECT clinicq.create_room(''Room'')') || tap.events(), '1INSERT room 1 (clinic_id, created_at, id, name)', 'a room');
+SELECT is(tap.act('admin', 'SELECT clinicq.create_room(''Room'')') || tap.events(), '1INSERT room 1 (clinic_id, created_at, id, name, updated_at, version)', 'a room');
 SELECT is(tap.act('assistant', 'SELECT v.token_number FROM clinicq.open_visit(''01-00-001'', 1) AS v'), '1', 'a visit');
-SELECT is(tap.events(), 'INSERT visit 1 (closed_by_system, created_at, id, patient_id, priority, queue_id, service_day, status, token_number, updated_at, version)', 'is an event');
+SELECT is(tap.events(), 'INSERT visit 1 (closed_by_system, created_at, follow_code, id, patient_id, priority, queue_id, service_day, status, token_number, updated_at, version)', 'is an event');
 SELECT is(tap.act('doctor', 'SELECT v.status FROM clinicq.start_visit(1, 1) AS v'), 'START', 'a move');
 SELECT is(tap.events(), 'UPDATE visit 1 (room_id, status, updated_at, version)', 'is one too');
 SELECT results_eq('SELECT actor_name, roles, changes->''status'', changes->''room_id'' FROM tap.last()',
@@ -44,7 +44,7 @@ SELECT is((SELECT changes FROM tap.last()), '{"day_starts_at": {"old": "00:00:00
 SELECT is(tap.act('admin', 'SELECT clinicq.create_room(''Gone'')'), '2', 'a row');
 SELECT tap.events() \g /dev/null
 DELETE FROM clinicq.room WHERE id = 2;
-SELECT is(tap.events(), 'DELETE room 2 (clinic_id, created_at, id, name)', 'that the owner deletes is in the log');
+SELECT is(tap.events(), 'DELETE room 2 (clinic_id, created_at, id, name, updated_at, version)', 'that the owner deletes is in the log');
 SELECT is((SELECT changes->'name' FROM tap.last()), '{"old": "Gone"}'::jsonb, 'with what it was');
 
 -- Users: no secret.
@@ -97,7 +97,7 @@ SELECT is((SELECT changes->'phone' FROM tap.last()), '{"old": "2", "new": null}'
 SELECT tap.events() \g /dev/null
 TRUNCATE clinicq.setting;
 SELECT is(tap.events(), 'TRUNCATE setting', 'TRUNCATE is in the log');
-CREATE TABLE tap.table_of AS SELECT unnest(ARRAY['patient', 'patient_access', 'visit', 'queue', 'clinic', 'room', 'app_user', 'setting']) AS name;
+CREATE TABLE tap.table_of AS SELECT unnest(ARRAY['patient', 'patient_access', 'visit', 'queue', 'clinic', 'room', 'room_session', 'priority_class', 'app_user', 'setting']) AS name;
 SELECT is_empty($$
     SELECT name FROM tap.table_of WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = ('clinicq.' || name)::regclass
         AND tgname = 'clinicq_audit' AND tgenabled = 'O' AND tgtype & 1 = 1 AND tgtype & 2 = 0 AND tgtype & 28 = 28)
