@@ -1,6 +1,11 @@
 CREATE FUNCTION clinicq_api.openapi(path text[], query jsonb, body text) RETURNS clinicq_api.reply
 LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $function$
-    WITH operation AS (
+    WITH condition AS (
+        SELECT r.method, r.path, r.method <> 'GET' AND r.who <> '{anyone}' AS keyed, r.method = 'GET' AS reads,
+            r.method <> 'GET' AND r.path ~ '^/api/(patients/{registration_number}|queues/{id}|visits/{id})/' AS matched
+        FROM clinicq.route r
+    ),
+    operation AS (
         SELECT r.path, lower(r.method) AS method, jsonb_strip_nulls(jsonb_build_object(
             'summary', r.summary,
             'description', coalesce(obj_description(to_regprocedure(r.function || '(text[],jsonb,text)'), 'pg_proc'), r.summary)
@@ -25,15 +30,23 @@ LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET stan
                         ('format', '{"type": "string", "enum": ["json", "csv"]}', 'json where it is left out.'),
                         ('safe', '{"type": "string", "enum": ["on", "off"]}', 'Whether formulas in CSV are made harmless; on where it is left out.')
                     ) AS q (name, schema, description) WHERE r.path = '/api/reports/{name}/'
+                    UNION ALL
+                    SELECT jsonb_build_object('$ref', '#/components/parameters/' || h.name)
+                    FROM (VALUES ('Idempotency-Key', c.keyed), ('If-Match', c.matched), ('If-None-Match', c.reads)) AS h (name, taken) WHERE h.taken
                 ) AS p (parameter)),
             'requestBody', CASE r.body WHEN 'fields' THEN '{"content": {
                 "application/json": {"schema": {"type": "object"}},
                 "application/x-www-form-urlencoded": {"schema": {"type": "object"}},
                 "multipart/form-data": {"schema": {"type": "object"}}}}'::jsonb END,
-            'responses', '{"2XX": {"description": "Done.", "content": {"application/json": {}}},
-                "default": {"$ref": "#/components/responses/problem"}}'::jsonb
+            'responses', jsonb_build_object('2XX', jsonb_build_object('description', 'Done.', 'content', '{"application/json": {}}'::jsonb,
+                    'headers', (SELECT jsonb_object_agg(h.name, jsonb_build_object('$ref', '#/components/headers/' || h.name))
+                        FROM (VALUES ('ETag', c.reads OR c.matched), ('Idempotency-Replayed', c.keyed)) AS h (name, sent) WHERE h.sent)),
+                'default', '{"$ref": "#/components/responses/problem"}'::jsonb)
+                || (SELECT coalesce(jsonb_object_agg(s.status, jsonb_build_object('$ref', '#/components/responses/' || s.name)), '{}')
+                    FROM (VALUES ('304', 'not-modified', c.reads), ('409', 'conflict', c.keyed), ('412', 'precondition-failed', c.matched), ('422', 'key-reused', c.keyed))
+                        AS s (status, name, sent) WHERE s.sent)
         )) AS description
-        FROM clinicq.route r
+        FROM clinicq.route r JOIN condition c ON c.method = r.method AND c.path = r.path
     ),
     item AS (
         SELECT o.path, jsonb_object_agg(o.method, o.description) AS methods FROM operation o GROUP BY o.path
@@ -46,7 +59,23 @@ LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET stan
         'components', json_build_object(
             'securitySchemes', '{"token": {"type": "http", "scheme": "bearer",
                 "description": "The token from log-in, as Bearer or as Token."}}'::json,
-            'responses', json_build_object('problem', json_build_object(
+            'parameters', '{
+                "Idempotency-Key": {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 512},
+                    "description": "1 to 255 visible ASCII characters, as a string of RFC 8941 or bare, new for each new request. A repeat with it is not done again and gets the first reply."},
+                "If-Match": {"name": "If-Match", "in": "header", "schema": {"type": "string"},
+                    "description": "ETags of GET, or *: the change is made only if one of them is that of now."},
+                "If-None-Match": {"name": "If-None-Match", "in": "header", "schema": {"type": "string"},
+                    "description": "ETags that are at hand: 304 where one of them is that of now."}}'::json,
+            'headers', '{
+                "ETag": {"schema": {"type": "string"}, "description": "Strong; changes with every byte of the body."},
+                "Idempotency-Replayed": {"schema": {"type": "string", "enum": ["true"]}, "description": "The reply is that of an earlier request with this Idempotency-Key."}}'::json,
+            'responses', (
+                SELECT json_object_agg(s.name, json_build_object('description', s.description, 'content', '{"application/json": {"schema": {"type": "object"}},
+                    "application/problem+json": {"schema": {"type": "object", "required": ["type", "title", "status"]}}}'::json))
+                FROM (VALUES ('conflict', 'Not possible in the present state; or, with an Idempotency-Key: in-progress, the same request is being done, or done-before, it was done and its reply is not kept.'),
+                    ('precondition-failed', 'It has changed since it was read; nothing was done.'),
+                    ('key-reused', 'The Idempotency-Key was used for another request.')) AS s (name, description)
+            )::jsonb || '{"not-modified": {"description": "As it was, without a body.", "headers": {"ETag": {"$ref": "#/components/headers/ETag"}}}}' || jsonb_build_object('problem', json_build_object(
                 'description', 'A problem: ' || (
                     SELECT string_agg(DISTINCT p.status || ' ' || p.type, ', ' ORDER BY p.status || ' ' || p.type)
                     FROM clinicq.problem p),

@@ -39,7 +39,7 @@ static const struct edge_problem edges[] = {
     [EDGE_OUTCOME_UNKNOWN] =
         {503, "outcome-unknown", "Outcome unknown",
          "The answer of the database never came: the change may have been made or not. "
-         "Look before trying again."},
+         "Send it again with the same Idempotency-Key; without one, look before trying again."},
     [EDGE_VERSION] = {505, "http-version", "HTTP/1.1 needed",
                       "In HTTP/1.0 the end of so long a reply could not be told from its loss."},
     [EDGE_DEADLINE] = {504, "timeout", "Timeout", "The database did not answer in time."},

@@ -19,7 +19,15 @@ for my $path (sort keys %{ $api->{paths} }) {
         push @described, uc($method) . " $path";
         my $it = $operation{ uc($method) . " $path" } = $api->{paths}{$path}{$method};
         ok(!grep({ !defined $it->{$_} || !length $it->{$_} } qw(summary description operationId responses security)), uc($method) . " $path has its members");
-        my ($in_path, $others) = map { my $in = $_; [grep { ($_->{in} eq 'path') eq $in } @{ $it->{parameters} // [] }] } 1, '';
+        my @headers = map { $_->{'$ref'} ? $api->{components}{parameters}{ $_->{'$ref'} =~ s{.*/}{}r } : () } @{ $it->{parameters} // [] };
+        my @own = grep { !$_->{'$ref'} } @{ $it->{parameters} // [] };
+        ok(!grep({ $_->{in} ne 'header' || $_->{required} || !$_->{schema}{type} || !length $_->{description} } @headers), '... its headers');
+        my $headers = join ' ', sort map { $_->{name} } @headers;
+        my $one = $path =~ m{^/api/(?:patients/\{registration_number\}|queues/\{id\}|visits/\{id\})/};
+        is($headers, $method eq 'get' ? 'If-None-Match' : !@{ $it->{security} } ? '' : $one ? 'Idempotency-Key If-Match' : 'Idempotency-Key', "... which are $headers");
+        my $answers = join ' ', grep { /^\d+$/ } sort keys %{ $it->{responses} };
+        is($answers, $method eq 'get' ? '304' : !@{ $it->{security} } ? '' : $one ? '409 412 422' : '409 422', "... with the answers $answers");
+        my ($in_path, $others) = map { my $in = $_; [grep { ($_->{in} eq 'path') eq $in } @own] } 1, '';
         is(join(' ', map { $_->{name} } @$in_path), join(' ', $path =~ /\{(\w+)\}/g), '... its path parameters');
         ok(!grep({ !$_->{required} || !$_->{schema}{type} } @$in_path), '... required, with a type');
         ok(!grep({ $_->{in} ne 'query' || $_->{required} || !$_->{schema}{type} || !length $_->{description} } @$others), '... others are of the query, with a type and a description');

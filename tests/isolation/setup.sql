@@ -26,6 +26,11 @@ CREATE FUNCTION iso.use_prefixes() RETURNS void LANGUAGE sql AS $$
     SELECT clinicq.set_setting('registration_number_format', '{MM}{YY}-{CT}-####')
 $$;
 
+-- Path templates, which a spec cannot write: its blocks end at a brace.
+CREATE FUNCTION iso.path_of(kind text) RETURNS text LANGUAGE sql AS $$
+    SELECT CASE kind WHEN 'patient' THEN '/api/patients/{registration_number}/' WHEN 'visit' THEN '/api/visits/{id}/' END
+$$;
+
 -- The oracle: every rule that concurrency could break, recomputed from the rows.
 CREATE FUNCTION iso.faults() RETURNS SETOF text LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT 'tokens of queue ' || queue_id || ' are ' || coalesce(tokens::text, 'none') || ', its counter is ' || coalesce(last_token::text, 'missing')
