@@ -36,7 +36,7 @@ COMMENT ON FUNCTION clinicq_audit.export_span(timestamptz, timestamptz) IS
 
 CREATE FUNCTION clinicq_audit.export_rows(since timestamptz, until timestamptz, safe boolean)
 RETURNS TABLE ("position" bigint, id bigint, at timestamptz, transaction_id text, actor_id bigint, actor_name text, roles text, door text, client text, request_id text, action text, entity text, entity_id text, changes text, outcome text)
-LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_sort = off SET timezone = 'UTC' AS $$
+LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_sort = off SET enable_hashjoin = off SET timezone = 'UTC' AS $$
     SELECT clinicq_audit.begin_export('audit', since::text, until::text);
     SELECT x."position",
         x.id,
@@ -71,7 +71,7 @@ COMMENT ON FUNCTION clinicq_audit.export(timestamptz, timestamptz, boolean) IS
 
 CREATE FUNCTION clinicq_audit.patient_rows(since date, until date, safe boolean)
 RETURNS TABLE (registration_number text, name text, phone text, gender text, category text, restricted boolean, created_at timestamptz, updated_at timestamptz, removed_at timestamptz, erased_at timestamptz)
-LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_sort = off SET timezone = 'UTC' AS $$
+LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_sort = off SET enable_hashjoin = off SET timezone = 'UTC' AS $$
     SELECT clinicq_audit.begin_export('patients', since::text, until::text);
     SELECT x.registration_number,
         CASE WHEN safe THEN clinicq_audit.spreadsheet_text(x.name) ELSE x.name END,
@@ -103,7 +103,7 @@ COMMENT ON FUNCTION clinicq_audit.snapshot_patients(date, date, boolean) IS
 
 CREATE FUNCTION clinicq_audit.visit_rows(since date, until date, safe boolean)
 RETURNS TABLE (id bigint, service_day date, queue_id bigint, queue text, token_number integer, registration_number text, status text, priority smallint, room text, transferred_from bigint, transferred_to bigint, closed_by_system boolean, created_at timestamptz, updated_at timestamptz)
-LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_sort = off SET timezone = 'UTC' AS $$
+LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_sort = off SET enable_hashjoin = off SET timezone = 'UTC' AS $$
     SELECT clinicq_audit.begin_export('visits', since::text, until::text);
     SELECT x.id,
         x.service_day,
@@ -137,7 +137,7 @@ COMMENT ON FUNCTION clinicq_audit.snapshot_visits(date, date, boolean) IS
 
 CREATE FUNCTION clinicq_audit.queue_rows(since date, until date, safe boolean)
 RETURNS TABLE (id bigint, clinic text, name text, token_prefix text, closed_at timestamptz, created_at timestamptz, updated_at timestamptz, visits bigint)
-LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_sort = off SET timezone = 'UTC' AS $$
+LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_sort = off SET enable_hashjoin = off SET timezone = 'UTC' AS $$
     SELECT clinicq_audit.begin_export('queues', since::text, until::text);
     SELECT x.id,
         CASE WHEN safe THEN clinicq_audit.spreadsheet_text(x.clinic) ELSE x.clinic END,

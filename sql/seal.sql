@@ -51,7 +51,7 @@ COMMENT ON FUNCTION clinicq_audit.consistency(bigint, bigint) IS
 -- In the order of an index, whatever statistics say: a sort would need a temporary file.
 -- Both stream where they stand in the select list: COPY (SELECT clinicq_audit.export_events()) TO ...
 CREATE FUNCTION clinicq_audit.export_events(since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL) RETURNS SETOF text
-LANGUAGE sql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_sort = off
+LANGUAGE sql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_sort = off SET enable_bitmapscan = off SET enable_hashjoin = off
 AS $function$
     SELECT clinicq.require_role('admin', 'auditor');
     WITH span AS MATERIALIZED (SELECT first, after FROM clinicq_audit.export_span(since, until))
