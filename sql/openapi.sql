@@ -31,6 +31,18 @@ LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET stan
                         ('safe', '{"type": "string", "enum": ["on", "off"]}', 'Whether formulas in CSV are made harmless; on where it is left out.')
                     ) AS q (name, schema, description) WHERE r.path = '/api/reports/{name}/'
                     UNION ALL
+                    SELECT jsonb_build_object('name', q.name, 'in', 'query', 'required', q.name = 'kind', 'schema', q.schema::jsonb, 'description', q.description)
+                    FROM (VALUES
+                        ('snapshot', 'kind', '{"type": "string", "enum": ["patients", "visits", "queues"]}', 'What to take.'),
+                        ('snapshot', 'from', '{"type": "string", "format": "date"}', 'First day.'),
+                        ('snapshot', 'to', '{"type": "string", "format": "date"}', 'Last day.'),
+                        ('export', 'from', '{"type": "string"}', 'A time (RFC 3339) or a day of UTC: from then on.'),
+                        ('export', 'to', '{"type": "string"}', 'A time or a day: before then.'),
+                        ('snapshot export', 'format', '{"type": "string", "enum": ["jsonl", "csv"]}', 'jsonl where it is left out.'),
+                        ('snapshot export', 'safe', '{"type": "string", "enum": ["on", "off"]}', 'Whether formulas in CSV are made harmless; on where it is left out.')
+                    ) AS q (routes, name, schema, description)
+                    WHERE r.path LIKE '/api/audit/_%/' AND split_part(r.path, '/', 4) = ANY (string_to_array(q.routes, ' '))
+                    UNION ALL
                     SELECT jsonb_build_object('$ref', '#/components/parameters/' || h.name)
                     FROM (VALUES ('Idempotency-Key', c.keyed), ('If-Match', c.matched), ('If-None-Match', c.reads)) AS h (name, taken) WHERE h.taken
                 ) AS p (parameter)),
