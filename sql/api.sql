@@ -401,3 +401,18 @@ CREATE FUNCTION clinicq_api.sign_out_room(path text[], query jsonb, body text) R
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_sign_out_room';
 COMMENT ON FUNCTION clinicq_api.sign_out_room(text[], jsonb, text) IS
     'Leave a room; an administrator signs out others too. Who: admin, doctor.';
+
+CREATE FUNCTION clinicq_api.list_waits(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_list_waits';
+COMMENT ON FUNCTION clinicq_api.list_waits(text[], jsonb, text) IS
+    'How long those who wait in a queue will wait: a range of minutes each (from, to), and the token called last. null with a reason where too little is known. Who: admin, doctor, assistant, display.';
+
+CREATE FUNCTION clinicq_api.follow_visit(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_follow_visit';
+COMMENT ON FUNCTION clinicq_api.follow_visit(text[], jsonb, text) IS
+    'One visit of today by the code on its slip: token, status, room, place, range of minutes, and the token called last; nothing of the patient. Who: everybody.';
+
+CREATE FUNCTION clinicq_api.get_board(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_get_board';
+COMMENT ON FUNCTION clinicq_api.get_board(text[], jsonb, text) IS
+    'What a screen shows, of a queue (queue) or all: who is called and where to, the latest first, and who is next. A display sees names as the setting display_names says. Who: admin, doctor, assistant, display.';

@@ -64,6 +64,10 @@ INSERT INTO clinicq.route (method, path, function, class, body, lane, who, summa
     ('POST', '/api/rooms/{id}/sign_in/', 'clinicq_api.sign_in_room', 'write', 'none', NULL, '{admin,doctor}', 'Work in a room today: calls go there.', true),
     ('POST', '/api/rooms/{id}/sign_out/', 'clinicq_api.sign_out_room', 'write', 'none', NULL, '{admin,doctor}', 'Leave a room; an administrator signs out others too.', true),
 
+    ('GET', '/api/queues/{id}/wait/', 'clinicq_api.list_waits', 'read', 'none', NULL, '{admin,doctor,assistant,display}', 'How long those who wait in a queue will wait.', true),
+    ('GET', '/api/follow/{code}/', 'clinicq_api.follow_visit', 'read', 'none', NULL, '{anyone}', 'One visit of today by the code on its slip, without log-in.', true),
+    ('GET', '/api/board/', 'clinicq_api.get_board', 'read', 'none', NULL, '{admin,doctor,assistant,display}', 'What a screen shows: who is called and where to, and who is next.', true),
+
     ('GET', '/api/reports/', 'clinicq_api.list_reports', 'read', 'none', NULL, '{admin,reporter}', 'The reports there are, with their parameters.', true),
     ('GET', '/api/reports/{name}/', 'clinicq_api.get_report', 'slow', 'none', NULL, '{admin,reporter}', 'A report as JSON or CSV.', true),
 
