@@ -16,7 +16,7 @@ my %id = (
 
 sub path ($route) {
     my ($family) = $route->{path} =~ m{^(/api/\w+/)};
-    return path_of($route, id => $id{ $family // '' } // 0, registration_number => $visit->{patient}, name => 'no_shows');
+    return path_of($route, id => $id{ $family // '' } // 0, registration_number => $visit->{patient}, name => 'no_shows', code => $visit->{follow});
 }
 
 my $search = '?q=nobody';

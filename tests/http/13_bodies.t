@@ -111,7 +111,8 @@ my $user = new_user('display');
 my $restricted = '/api/patients/' . new_patient()->{registration_number};
 call(PATCH => "$restricted/access/", as => 'admin', json => { restricted => JSON::PP::true() });
 my $emergency = call(POST => "$restricted/emergency/", as => 'doctor', json => { reason => 'brought in unconscious' })->{json};
-my %there = (id => { queues => $queue, visits => $visit->{id}, users => $user->{id}, emergency => $emergency->{id} });
+my $room = call(POST => '/api/rooms/', as => 'admin', json => { name => new_name('Room') })->{json};
+my %there = (id => { rooms => $room->{id}, queues => $queue, visits => $visit->{id}, users => $user->{id}, emergency => $emergency->{id} });
 $before = snapshot();
 for my $route (grep { $_->{body} eq 'fields' } ROUTES) {
     my ($family) = $route->{path} =~ m{^/api/(\w+)/};
