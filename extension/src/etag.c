@@ -85,12 +85,25 @@ const Entity *entity_of(const char *path, bool *whole) {
     return NULL;
 }
 
+bool entity_lock(KeptQuery *lock, const char *key, Datum *id) {
+    int64 value = 0;
+
+    if (!parse_int64(key, &value))
+        return false;
+    *id = Int64GetDatum(value);
+    return query_write(lock, id, NULL) > 0;
+}
+
 bool entity_matches(const Entity *entity, FunctionCallInfo routed, const char *if_match) {
     StringInfoData json;
     char tag[ETAG_SIZE];
+    bool found;
 
     initStringInfo(&json);
-    if (!entity->append_locked(path_text(routed, 0), &json))
+    SPI_connect();
+    found = entity->append_locked(path_text(routed, 0), &json);
+    SPI_finish();
+    if (!found)
         return true;
     etag_of(json.data, json.len, tag);
     return etag_is_listed(if_match, tag, false);

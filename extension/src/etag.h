@@ -8,6 +8,7 @@
 
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "query.h"
 
 /*
  * The strong tag of a representation, with its quotes: a hash of its bytes. What a visit shows of
@@ -33,6 +34,10 @@ typedef struct Entity {
 
 /* The kind that a path template is about, NULL for none; whole: one of them, not the list. */
 extern const Entity *entity_of(const char *path, bool *whole);
+
+/* For append_locked, which runs with SPI connected: locks the row of an id; false where key is
+ * none. */
+extern bool entity_lock(KeptQuery *lock, const char *key, Datum *id);
 
 /* Whether If-Match holds for the entity that the path values name; its row stays locked. True where
  * there is none, which the routed function will say. */

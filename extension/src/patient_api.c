@@ -237,15 +237,12 @@ Datum clinicq_api_get_patient(PG_FUNCTION_ARGS) {
 
 bool patient_append_locked(const char *key, StringInfo json) {
     Datum args[1] = {registration_key(key)};
-    bool found;
 
-    SPI_connect();
-    found = query_write(&patient_lock_row, args, NULL) > 0 &&
-            query_write(&patient_by_number, args, NULL) > 0;
-    if (found)
-        patient_append_json(json, 0);
-    SPI_finish();
-    return found;
+    if (query_write(&patient_lock_row, args, NULL) == 0 ||
+        query_write(&patient_by_number, args, NULL) == 0)
+        return false;
+    patient_append_json(json, 0);
+    return true;
 }
 
 static PatientInput read_patient(Fields *fields, bool name_required) {

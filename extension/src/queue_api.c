@@ -6,6 +6,7 @@
 #include "actor.h"
 #include "clock.h"
 #include "error.h"
+#include "etag.h"
 #include "fields.h"
 #include "json.h"
 #include "query.h"
@@ -74,19 +75,12 @@ Datum clinicq_api_get_queue(PG_FUNCTION_ARGS) {
 }
 
 bool queue_append_locked(const char *key, StringInfo json) {
-    int64 id = 0;
-    bool found;
-    Datum args[1];
+    Datum id;
 
-    found = parse_int64(key, &id);
-    args[0] = Int64GetDatum(id);
-    SPI_connect();
-    found = found && query_write(&queue_lock_row, args, NULL) > 0 &&
-            query_write(&queue_by_id, args, NULL) > 0;
-    if (found)
-        queue_append_json(json, 0);
-    SPI_finish();
-    return found;
+    if (!entity_lock(&queue_lock_row, key, &id) || query_write(&queue_by_id, &id, NULL) == 0)
+        return false;
+    queue_append_json(json, 0);
+    return true;
 }
 
 static void read_queue(Fields *fields, char **name, char **token_prefix, bool name_required) {

@@ -6,6 +6,7 @@
 #include "actor.h"
 #include "clock.h"
 #include "error.h"
+#include "etag.h"
 #include "fields.h"
 #include "json.h"
 #include "look.h"
@@ -157,20 +158,13 @@ static Datum visit_shown(StringInfo json, int64 id) {
 }
 
 bool visit_append_locked(const char *key, StringInfo json) {
-    int64 id = 0;
-    bool found;
-    Datum args[1];
+    Datum id;
 
-    found = parse_int64(key, &id);
-    args[0] = Int64GetDatum(id);
-    SPI_connect();
-    found = found && query_write(&visit_lock_row, args, NULL) > 0;
-    if (found) {
-        visit_read(id);
-        visit_append_json(json, 0);
-    }
-    SPI_finish();
-    return found;
+    if (!entity_lock(&visit_lock_row, key, &id))
+        return false;
+    visit_read(DatumGetInt64(id));
+    visit_append_json(json, 0);
+    return true;
 }
 
 /* Row 0 of VISIT_COLUMNS as reply; SPI is connected, and finished here. */

@@ -103,6 +103,40 @@ is(db("SELECT count(*) FROM clinicq.patient WHERE name = '$outbox_name'"), 1, 'o
 is(db("SELECT count(*) FROM clinicq.visit_event WHERE visit_id = $other->{id}") - $before, 3, '... and three moves');
 is(phone('doctor', GET => "/visits/$other->{id}/")->{json}{status}, 'DONE', '... the visit is done');
 
+# Runs overlap: the app has no lock, so two of them send the same entries beside each other, one step ahead or
+# behind. Each entry is answered 200 or 201 in both, and done once.
+{
+    my $third = new_visit($queue);
+    my $edited = new_patient()->{registration_number};
+    my $alone = new_name('Overlap');
+    my @entries = (
+        [assistant => POST => '/patients/', { name => $alone, phone => undef, gender => 'FEMALE' }],
+        [doctor => PATCH => "/visits/$third->{id}/start/", undef],
+        [assistant => PATCH => "/patients/$edited/", { name => $alone, phone => '0744', gender => 'MALE' }],
+        [doctor => PATCH => "/visits/$third->{id}/in_room/", undef],
+        [doctor => PATCH => "/visits/$third->{id}/done/", undef],
+    );
+    my $send = sub ($n) {
+        my ($role, $method, $path, $fields) = @{ $entries[$n] };
+        my $text = $fields ? json($fields) : '';
+        my $socket = connect_to();
+        syswrite $socket, "$method /api$path HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Token $token{$role}\r\n"
+            . 'Content-Type: application/json' . "\r\nContent-Length: " . length($text) . "\r\n\r\n$text";
+        return $socket;
+    };
+    my @statuses;
+    for my $n (0 .. $#entries) {
+        my @both = map { $send->($_) } $n, $n > 0 ? $n - 1 : ();
+        push @statuses, map { parse_reply(scalar read_all($_))->{status} } @both;
+    }
+    push @statuses, map { parse_reply(scalar read_all($send->($_)))->{status} } 0 .. $#entries;
+    is(join(' ', grep { !/^20[01]$/ } @statuses), '', 'overlapping runs and one after them: nothing jams');
+    is(db("SELECT count(*) FROM clinicq.patient WHERE name = '$alone' AND phone IS NULL"), 1, '... one patient');
+    is(db("SELECT status FROM clinicq.visit WHERE id = $third->{id}"), 'DONE', '... the visit is done');
+    is(db("SELECT string_agg(move, ' ' ORDER BY id) FROM clinicq.visit_event WHERE visit_id = $third->{id}"), 'open start in_room done', '... by three moves');
+    is(db("SELECT count(*) FROM clinicq.visit WHERE patient_id = (SELECT patient_id FROM clinicq.visit WHERE id = $third->{id})"), 1, '... and no other came of it');
+}
+
 # The log-in that was stored is sent again with its body; it is just another log-in.
 my ($username, $password) = split /:/, $ENV{CLINICQ_ASSISTANT};
 is(phone('assistant', POST => '/auth/login/', json => { username => $username, password => $password })->{status}, 200, 'a stored log-in is replayed');
