@@ -149,25 +149,25 @@ static double rest_of(const int32 *pool, int count, int32 elapsed, pg_prng_state
 
 /*
  * One trial: a day goes on as the measured ones did. The measured services are drawn anew for each
- * trial (bootstrap), so that few of them give a wide range. free: when each room is free.
+ * trial (bootstrap), so that few of them give a wide range. free_at: when each room is free.
  */
 static void trial(const Samples *samples, const int32 *busy, int busy_count, int rooms,
                   pg_prng_state *prng, int32 (*calls)[TRIALS], int count, int number) {
     int32 pool[SAMPLES_MAX];
-    double free[ROOMS_MAX] = {0};
+    double free_at[ROOMS_MAX] = {0};
 
     for (int i = 0; i < samples->count; i++)
         pool[i] = samples->seconds[pg_prng_uint64_range(prng, 0, samples->count - 1)];
     for (int i = 0; i < busy_count; i++)
-        free[i] = rest_of(pool, samples->count, busy[i], prng);
+        free_at[i] = rest_of(pool, samples->count, busy[i], prng);
     for (int i = 0; i < count; i++) {
         int first = 0;
 
         for (int room = 1; room < rooms; room++)
-            if (free[room] < free[first])
+            if (free_at[room] < free_at[first])
                 first = room;
-        calls[i][number] = (int32) free[first];
-        free[first] += pool[pg_prng_uint64_range(prng, 0, samples->count - 1)];
+        calls[i][number] = (int32) free_at[first];
+        free_at[first] += pool[pg_prng_uint64_range(prng, 0, samples->count - 1)];
     }
 }
 

@@ -81,6 +81,6 @@ for my $path ('/api/prescriptions/', '/api/prescriptions/1/', "/api/queues/$queu
 }
 my %key = (headers => { 'Idempotency-Key' => 'one' });
 my @made = map { call(POST => '/api/patients/', as => 'assistant', json => { name => new_name('Key') }, %key)->{status} } 1, 2;
-is("@made", '201 201', 'Idempotency-Key is not looked at');
+is("@made", '201 422', 'an Idempotency-Key is looked at: another body with it is refused');
 
 done_testing;
