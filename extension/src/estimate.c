@@ -102,7 +102,7 @@ static int32 median(const int32 *sorted, int count) {
 
 /* What is far out of line is cut to the fence, so that one forgotten visit moves nothing. */
 static void cut_outliers(Samples *samples) {
-    int32 deviations[SAMPLES_MAX];
+    int32 deviations[SAMPLES_MAX] = {0};
     int32 middle;
     int32 fence;
 
