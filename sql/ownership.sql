@@ -31,7 +31,7 @@ BEGIN
 END
 $ownership$;
 
-GRANT EXECUTE ON FUNCTION clinicq_api.call, clinicq_api.catalogue, clinicq_api.gauges TO clinicq_shim;
+GRANT EXECUTE ON FUNCTION clinicq_api.call, clinicq_api.catalogue, clinicq_api.gauges, clinicq_api.feed_advance, clinicq_api.feed TO clinicq_shim;
 GRANT EXECUTE ON FUNCTION clinicq_audit.spreadsheet_text, clinicq_audit.export, clinicq_audit.export_rows,
     clinicq_audit.snapshot_patients, clinicq_audit.patient_rows, clinicq_audit.snapshot_visits, clinicq_audit.visit_rows,
     clinicq_audit.snapshot_queues, clinicq_audit.queue_rows, clinicq_audit.snapshot, clinicq_audit.apply_retention,

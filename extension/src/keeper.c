@@ -7,9 +7,11 @@
 #include "cache.h"
 #include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
+#include "feed.h"
 #include "idempotency.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "port/atomics.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "query.h"
@@ -18,6 +20,7 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
+#include "storage/proc.h"
 #include "storage/shmem.h"
 #include "tally.h"
 #include "tcop/tcopprot.h"
@@ -30,6 +33,7 @@
 #include "visit.h"
 
 #define NAME          "clinicq keeper"
+#define FEED_NAME     "clinicq feed"
 #define TRANCHE       "clinicq_keeper"
 #define DATABASES_MAX 32
 #define LOOK_MS       5000 /* after which a database that came, or a worker that ended, is seen */
@@ -38,15 +42,27 @@
 extern PGDLLEXPORT void clinicq_keeper_main(Datum arg);
 extern PGDLLEXPORT void clinicq_keeper_database_main(Datum arg);
 
+/* The feed has a process of its own: no other job may hold it up. */
+typedef enum WorkerKind { WORKER_KEEPER, WORKER_FEED, WORKER_KINDS } WorkerKind;
+
+typedef struct WorkerState {
+    Oid database;
+    WorkerKind kind;
+    pid_t pid;
+    Latch *latch;
+    pg_atomic_uint32 woken;
+} WorkerState;
+
+#define WORKERS_MAX (WORKER_KINDS * DATABASES_MAX)
+
 typedef struct KeeperState {
     LWLock *lock;
-    struct {
-        Oid database;
-        pid_t pid;
-    } workers[DATABASES_MAX];
+    WorkerState workers[WORKERS_MAX];
 } KeeperState;
 
 static KeeperState *state = NULL;
+static WorkerState *self = NULL;
+static WorkerKind kind = WORKER_KEEPER; /* of this process */
 static shmem_request_hook_type previous_request = NULL;
 static shmem_startup_hook_type previous_startup = NULL;
 static char *databases = NULL;
@@ -95,6 +111,10 @@ static bool job_summaries(void) {
     return report_summarise(1) > 0;
 }
 
+static bool job_feed(void) {
+    return feed_place();
+}
+
 typedef struct Job {
     const char *name;
     bool (*run)(void);
@@ -102,6 +122,7 @@ typedef struct Job {
     int interval_ms; /* 0: clinicq.seal_interval */
     int backoff_ms;
     char fault[200]; /* the last error, which is told once */
+    WorkerKind kind;
 } Job;
 
 static Job jobs[] = {
@@ -111,6 +132,7 @@ static Job jobs[] = {
     {"expired", job_expired, .interval_ms = 60000},
     {"partitions", job_partitions, .interval_ms = 3600000},
     {"summaries", job_summaries, .interval_ms = 60000},
+    {"feed", job_feed, .interval_ms = 1000, .kind = WORKER_FEED},
 };
 
 /* The configured names; NIL where they cannot be read. Freed with their context. */
@@ -150,21 +172,52 @@ static void keeper_startup(void) {
     if (!found) {
         memset(state, 0, sizeof *state);
         state->lock = &GetNamedLWLockTranche(TRANCHE)->lock;
+        for (int i = 0; i < WORKERS_MAX; i++)
+            pg_atomic_init_u32(&state->workers[i].woken, 0);
     }
     LWLockRelease(AddinShmemInitLock);
 }
 
-bool keeper_is_running(void) {
-    bool running = false;
+/* The worker of a kind for a database, NULL where none works. The lock is held. */
+static WorkerState *find_worker(Oid database, WorkerKind wanted) {
+    for (int i = 0; i < WORKERS_MAX; i++) {
+        WorkerState *worker = &state->workers[i];
+
+        if (worker->pid != 0 && worker->database == database && worker->kind == wanted)
+            return worker;
+    }
+    return NULL;
+}
+
+static bool is_worked_for(Oid database, WorkerKind wanted) {
+    bool found;
 
     if (state == NULL)
         return false;
     LWLockAcquire(state->lock, LW_SHARED);
-    for (int i = 0; i < DATABASES_MAX; i++)
-        running =
-            running || (state->workers[i].pid != 0 && state->workers[i].database == MyDatabaseId);
+    found = find_worker(database, wanted) != NULL;
     LWLockRelease(state->lock);
-    return running;
+    return found;
+}
+
+bool keeper_is_running(void) {
+    return is_worked_for(MyDatabaseId, WORKER_KEEPER);
+}
+
+bool keeper_feeds(void) {
+    return is_worked_for(MyDatabaseId, WORKER_FEED);
+}
+
+void keeper_wake_feed(void) {
+    WorkerState *worker;
+
+    if (state == NULL)
+        return;
+    LWLockAcquire(state->lock, LW_SHARED);
+    worker = find_worker(MyDatabaseId, WORKER_FEED);
+    if (worker != NULL && pg_atomic_exchange_u32(&worker->woken, 1) == 0)
+        SetLatch(worker->latch);
+    LWLockRelease(state->lock);
 }
 
 /* Debian's server finds the library of an extension below a destination folder by this name. */
@@ -218,16 +271,6 @@ static void handle_signals(void) {
     BackgroundWorkerUnblockSignals();
 }
 
-static bool is_worked_for(Oid database) {
-    bool found = false;
-
-    LWLockAcquire(state->lock, LW_SHARED);
-    for (int i = 0; i < DATABASES_MAX; i++)
-        found = found || (state->workers[i].pid != 0 && state->workers[i].database == database);
-    LWLockRelease(state->lock);
-    return found;
-}
-
 static bool is_named(List *names, const char *name) {
     ListCell *cell;
 
@@ -237,14 +280,17 @@ static bool is_named(List *names, const char *name) {
     return false;
 }
 
-static void start_worker(Oid database, const char *name) {
+static void start_worker(Oid database, const char *name, WorkerKind wanted) {
+    const char *what = wanted == WORKER_FEED ? FEED_NAME : NAME;
     BackgroundWorker worker = worker_of("clinicq_keeper_database_main");
 
-    if (is_worked_for(database))
+    if (is_worked_for(database, wanted))
         return;
-    snprintf(worker.bgw_name, sizeof worker.bgw_name, NAME " of %s", name);
+    strlcpy(worker.bgw_type, what, sizeof worker.bgw_type);
+    snprintf(worker.bgw_name, sizeof worker.bgw_name, "%s of %s", what, name);
     worker.bgw_restart_time = BGW_NEVER_RESTART;
     worker.bgw_main_arg = ObjectIdGetDatum(database);
+    worker.bgw_extra[0] = (char) wanted;
     if (!RegisterDynamicBackgroundWorker(&worker, NULL))
         ereport(WARNING, errcode(ERRCODE_INSUFFICIENT_RESOURCES),
                 errmsg("the keeper of database %s cannot be started", name),
@@ -252,7 +298,7 @@ static void start_worker(Oid database, const char *name) {
 }
 
 /*
- * One worker for each configured database that is there; whichever ended is started again. The
+ * The workers of each configured database that is there; whichever ended is started again. The
  * catalogue is scanned since a process of no database has no indexes.
  */
 static void start_missing(void) {
@@ -270,7 +316,8 @@ static void start_missing(void) {
         Form_pg_database database = (Form_pg_database) GETSTRUCT(row);
 
         if (database->datallowconn && is_named(names, NameStr(database->datname)))
-            start_worker(database->oid, NameStr(database->datname));
+            for (WorkerKind each = WORKER_KEEPER; each < WORKER_KINDS; each++)
+                start_worker(database->oid, NameStr(database->datname), each);
     }
     table_endscan(scan);
     table_close(catalogue, AccessShareLock);
@@ -288,31 +335,27 @@ void clinicq_keeper_main(Datum arg) {
 
 static void leave(int code, Datum arg) {
     LWLockAcquire(state->lock, LW_EXCLUSIVE);
-    state->workers[DatumGetInt32(arg)].pid = 0;
+    self->pid = 0;
     LWLockRelease(state->lock);
 }
 
-/* False where another one works for this database, or there is no room. */
+/* False where another one does this for this database, or there is no room. */
 static bool enter(void) {
-    int place = -1;
-
     LWLockAcquire(state->lock, LW_EXCLUSIVE);
-    for (int i = 0; i < DATABASES_MAX; i++) {
-        if (state->workers[i].pid != 0 && state->workers[i].database == MyDatabaseId) {
-            place = -1;
-            break;
-        }
-        if (state->workers[i].pid == 0 && place < 0)
-            place = i;
-    }
-    if (place >= 0) {
-        state->workers[place].pid = MyProcPid;
-        state->workers[place].database = MyDatabaseId;
+    if (find_worker(MyDatabaseId, kind) == NULL)
+        for (int i = 0; i < WORKERS_MAX && self == NULL; i++)
+            if (state->workers[i].pid == 0)
+                self = &state->workers[i];
+    if (self != NULL) {
+        self->pid = MyProcPid;
+        self->database = MyDatabaseId;
+        self->kind = kind;
+        self->latch = &MyProc->procLatch;
     }
     LWLockRelease(state->lock);
-    if (place >= 0)
-        before_shmem_exit(leave, Int32GetDatum(place));
-    return place >= 0;
+    if (self != NULL)
+        before_shmem_exit(leave, (Datum) 0);
+    return self != NULL;
 }
 
 /* Whether the database is still one of those configured. */
@@ -403,25 +446,37 @@ static bool run_job(Job *job) {
     return ready;
 }
 
-/* The next job that is due; else NULL, and how long nothing is. */
+/* The next job of this process that is due; else NULL, and how long nothing is. */
 static Job *next_job(long *wait) {
     TimestampTz now = GetCurrentTimestamp();
-    Job *next = &jobs[0];
+    Job *next = NULL;
 
-    for (int i = 1; i < lengthof(jobs); i++)
-        if (jobs[i].due < next->due)
-            next = &jobs[i];
-    /* A clock that was set back must not stop all work until it has caught up. */
-    for (int i = 0; i < lengthof(jobs); i++)
+    for (int i = 0; i < lengthof(jobs); i++) {
+        if (jobs[i].kind != kind)
+            continue;
+        /* A clock that was set back must not stop all work until it has caught up. */
         if (jobs[i].due > TimestampTzPlusMilliseconds(now, 2 * 3600000 + BACKOFF_MS))
             jobs[i].due = now;
+        if (next == NULL || jobs[i].due < next->due)
+            next = &jobs[i];
+    }
     *wait = TimestampDifferenceMilliseconds(now, next->due);
     return next->due <= now ? next : NULL;
+}
+
+/* Whoever woke this process has left it something to do. */
+static void heed_wake(void) {
+    if (pg_atomic_exchange_u32(&self->woken, 0) == 0)
+        return;
+    for (int i = 0; i < lengthof(jobs); i++)
+        if (jobs[i].kind == kind && jobs[i].backoff_ms == 0)
+            jobs[i].due = 0;
 }
 
 void clinicq_keeper_database_main(Datum arg) {
     MemoryContext context;
 
+    kind = (WorkerKind) MyBgworkerEntry->bgw_extra[0];
     handle_signals();
     BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(arg), InvalidOid, 0);
     if (!enter())
@@ -436,6 +491,7 @@ void clinicq_keeper_database_main(Datum arg) {
         Job *job;
 
         MemoryContextSwitchTo(context);
+        heed_wake();
         while ((job = next_job(&wait)) != NULL) {
             CHECK_FOR_INTERRUPTS();
             if (!run_job(job)) {

@@ -13,4 +13,9 @@ extern void keeper_init(void);
 /* Whether a keeper works for the present database. */
 extern bool keeper_is_running(void);
 
+/* Whether one of its processes gives events their places in the feed; and something for it to do.
+ */
+extern bool keeper_feeds(void);
+extern void keeper_wake_feed(void);
+
 #endif

@@ -8,6 +8,7 @@
 
 #include "actor.h"
 #include "cache.h"
+#include "feed.h"
 #include "fmgr.h"
 #include "gather.h"
 #include "keeper.h"
@@ -31,6 +32,7 @@ void _PG_init(void) {
     look_init();
     sealing_init();
     seal_key_init();
+    feed_init();
     keeper_init();
     MarkGUCPrefixReserved("clinicq");
 }

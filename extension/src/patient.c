@@ -181,9 +181,13 @@ static const char *display_name(const char *name) {
     return initials.data;
 }
 
+const char *patient_display_name(const char *name, bool restricted) {
+    return restricted ? "" : display_name(name);
+}
+
 const char *patient_shown_name(const char *name, int64 patient_id, bool restricted) {
     if (!(actor_roles() & ROLES_CARE))
-        return restricted ? "" : display_name(name);
+        return patient_display_name(name, restricted);
     return sight_of(patient_id, restricted) == SIGHT_NONE ? RESTRICTED_NAME : name;
 }
 

@@ -62,6 +62,9 @@ extern void patient_seen(uint64 row);
 /* Raises QC423 where the patient of row's PATIENT_COLUMNS is hidden from the actor. */
 extern void patient_require_sight(uint64 row);
 
+/* The name as a display may see it. */
+extern const char *patient_display_name(const char *name, bool restricted);
+
 /*
  * The name as the actor may see it: masked for a hidden patient, and for a display in the form that
  * the setting display_names permits, none at all for a restricted one.

@@ -55,6 +55,10 @@ CREATE OR REPLACE TRIGGER clinicq_forget AFTER INSERT OR UPDATE OR DELETE OR TRU
 CREATE OR REPLACE TRIGGER clinicq_forget AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON clinicq.priority_class
     FOR EACH STATEMENT EXECUTE FUNCTION clinicq.forget_trigger();
 
+-- Events get their places in the feed as soon as they are committed.
+CREATE OR REPLACE TRIGGER clinicq_feed AFTER INSERT ON clinicq.visit_event
+    FOR EACH STATEMENT EXECUTE FUNCTION clinicq.feed_wake();
+
 -- Reports count a past day anew once one of its visits changes. The function looks whether it is past:
 -- a WHEN clause is parsed for each statement, and cost a move 18 %.
 CREATE OR REPLACE TRIGGER clinicq_stale AFTER INSERT OR UPDATE OR DELETE ON clinicq.visit

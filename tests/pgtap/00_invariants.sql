@@ -44,7 +44,7 @@ SELECT is_empty($$
 $$, 'every trigger function stays with the superuser, out of the reach of clinicq_owner');
 SELECT is_empty($$
     SELECT signature FROM tap.routine
-    WHERE proname ~ '^(audit|forget)_' AND prorettype = 'trigger'::regtype
+    WHERE proname ~ '^(audit|forget|feed)_' AND prorettype = 'trigger'::regtype
         AND has_function_privilege('clinicq_admin', oid, 'EXECUTE')
 $$, 'no trigger function can be attached by a ClinicQ role');
 SELECT is_empty($$
@@ -63,8 +63,8 @@ SELECT set_eq($$
     SELECT signature FROM tap.routine WHERE has_function_privilege('clinicq_shim', oid, 'EXECUTE')
 $$, ARRAY[
     'clinicq_api.call(text,text,text[],jsonb,text,text,text,inet,text,text,text,text,text,text)',
-    'clinicq_api.catalogue()', 'clinicq_api.gauges()'
-], 'the shim may execute call(), catalogue() and gauges(), and nothing else');
+    'clinicq_api.catalogue()', 'clinicq_api.gauges()', 'clinicq_api.feed_advance()', 'clinicq_api.feed(bigint,integer)'
+], 'the shim may execute call(), catalogue(), gauges() and the two of the feed, and nothing else');
 SELECT set_eq($$
     SELECT rolname::text FROM pg_roles WHERE has_schema_privilege(oid, 'clinicq_api', 'USAGE')
         AND NOT rolsuper AND rolname !~ '^pg_' AND NOT pg_has_role(oid, 'clinicq_owner', 'USAGE')

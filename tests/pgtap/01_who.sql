@@ -77,6 +77,8 @@ FROM tap.role r, (VALUES
     ('SELECT * FROM clinicq_api.call(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)', false),
     ('SELECT clinicq_api.catalogue()', false),
     ('SELECT clinicq_api.gauges()', false),
+    ('SELECT clinicq_api.feed_advance()', false),
+    ('SELECT clinicq_api.feed(0, 1)', false),
     ('SELECT * FROM clinicq_api.list_users(NULL, NULL, NULL)', false),
     ('SELECT * FROM clinicq_audit.event', true)
 ) AS s (statement, for_auditor)
@@ -120,7 +122,7 @@ SELECT is_empty($$
 $$, 'comments of routed functions and clinicq.route.who say the same');
 SELECT is_empty($$
     SELECT p.oid::regprocedure FROM pg_proc p
-    WHERE p.pronamespace = 'clinicq_api'::regnamespace AND p.proname NOT IN ('call', 'catalogue', 'gauges')
+    WHERE p.pronamespace = 'clinicq_api'::regnamespace AND p.proname NOT IN ('call', 'catalogue', 'gauges', 'feed_advance', 'feed')
         AND 'clinicq_api.' || p.proname NOT IN (SELECT unnest(ARRAY[function, before]) FROM clinicq.route WHERE function IS NOT NULL AND before IS NOT NULL UNION SELECT function FROM clinicq.route)
 $$, 'every function of clinicq_api has a route');
 

@@ -106,7 +106,7 @@ SELECT is(tap.forge(:'shim_dsn', format('DO $b$ BEGIN PERFORM 1 FROM clinicq_api
 SELECT set_eq($$
     SELECT p.oid::regprocedure::regproc::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
     WHERE n.nspname ~ '^clinicq' AND has_function_privilege('clinicq_shim', p.oid, 'EXECUTE') AND has_schema_privilege('clinicq_shim', n.oid, 'USAGE')
-$$, ARRAY['clinicq_api.call', 'clinicq_api.catalogue', 'clinicq_api.gauges'], 'the shim may call these functions of ClinicQ');
+$$, ARRAY['clinicq_api.call', 'clinicq_api.catalogue', 'clinicq_api.gauges', 'clinicq_api.feed_advance', 'clinicq_api.feed'], 'the shim may call these functions of ClinicQ');
 SELECT is_empty($$
     SELECT c.oid::regclass FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname ~ '^clinicq' AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
         AND has_table_privilege('clinicq_shim', c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')

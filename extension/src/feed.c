@@ -1,0 +1,169 @@
+#include "feed.h"
+
+#include "access/xact.h"
+#include "actor.h"
+#include "cache.h"
+#include "commands/async.h"
+#include "commands/trigger.h"
+#include "error.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "json.h"
+#include "keeper.h"
+#include "patient.h"
+#include "query.h"
+#include "restriction.h"
+
+PG_FUNCTION_INFO_V1(clinicq_feed_wake);
+PG_FUNCTION_INFO_V1(clinicq_feed_advance);
+PG_FUNCTION_INFO_V1(clinicq_feed);
+
+#define CHANNEL     "clinicq_feed"
+#define PLACED_ONCE 1000
+#define REPLAY_SPAN 10000 /* positions that a replay looks through, of whatever queue */
+
+QUERY(feed_unplaced, "SELECT FROM clinicq.visit_event WHERE position IS NULL LIMIT 1");
+/* One assigner at a time: its snapshot is taken after the lock, which ends after its commit. */
+QUERY(feed_lock, "SELECT pg_advisory_xact_lock(hashtextextended('clinicq.feed', 0))");
+QUERY(feed_assign,
+      "UPDATE clinicq.visit_event e SET position = o.position FROM ("
+      " SELECT id, nextval('clinicq.feed_position') AS position FROM ("
+      "  SELECT id FROM clinicq.visit_event WHERE position IS NULL"
+      "  ORDER BY id LIMIT " CppAsString2(PLACED_ONCE) ") AS i) AS o WHERE e.id = o.id");
+QUERY(feed_end, "SELECT position FROM clinicq.visit_event WHERE position IS NOT NULL"
+                " ORDER BY position DESC LIMIT 1");
+QUERY(feed_begin, "SELECT position FROM clinicq.visit_event WHERE position IS NOT NULL"
+                  " ORDER BY position LIMIT 1");
+QUERY(feed_rows,
+      "SELECT e.position, v.queue_id, e.at, e.move, e.from_status, e.to_status, v.id,"
+      " v.token_number, q.token_prefix, q.name, e.room_id, r.name, p.registration_number, p.name,"
+      " p.restricted"
+      " FROM clinicq.visit_event e JOIN clinicq.visit v ON v.id = e.visit_id"
+      " JOIN clinicq.patient p ON p.id = v.patient_id JOIN clinicq.queue q ON q.id = v.queue_id"
+      " LEFT JOIN clinicq.room r ON r.id = e.room_id"
+      " WHERE e.position > $1 AND e.position <= $2 AND ($3 = 0 OR v.queue_id = $3)"
+      " ORDER BY e.position LIMIT $4",
+      INT8OID, INT8OID, INT8OID, INT4OID);
+
+static bool written = false; /* by this transaction */
+
+static void transaction_ended(XactEvent event, void *arg) {
+    if (!written)
+        return;
+    if (event == XACT_EVENT_COMMIT)
+        keeper_wake_feed();
+    if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+        written = false;
+}
+
+void feed_init(void) {
+    RegisterXactCallback(transaction_ended, NULL);
+}
+
+Datum clinicq_feed_wake(PG_FUNCTION_ARGS) {
+    if (!CALLED_AS_TRIGGER(fcinfo))
+        ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                errmsg("clinicq.feed_wake() is a trigger function"));
+    written = true;
+    PG_RETURN_POINTER(NULL);
+}
+
+bool feed_place(void) {
+    uint64 placed;
+
+    if (query_write(&feed_unplaced, NULL, NULL) == 0)
+        return false;
+    query_write(&feed_lock, NULL, NULL);
+    placed = query_write(&feed_assign, NULL, NULL);
+    if (placed > 0)
+        Async_Notify(CHANNEL, NULL);
+    return placed == PLACED_ONCE;
+}
+
+int64 feed_last(void) {
+    return query_read(&feed_end, NULL, NULL) > 0 ? row_int64(0, 1) : 0;
+}
+
+bool feed_reaches(int64 after, int64 last) {
+    return after <= last && last - after <= REPLAY_SPAN &&
+           query_read(&feed_begin, NULL, NULL) > 0 && row_int64(0, 1) <= after + 1;
+}
+
+uint64 feed_read(int64 after, int64 last, int64 queue_id, int most) {
+    Datum args[4] = {Int64GetDatum(after), Int64GetDatum(last), Int64GetDatum(queue_id),
+                     Int32GetDatum(most)};
+
+    return query_read(&feed_rows, args, NULL);
+}
+
+void feed_append_json(StringInfo json, uint64 row, bool display) {
+    bool restricted = row_bool(row, 15);
+    char *name = row_text(row, 14);
+
+    appendStringInfoChar(json, '{');
+    json_int(json, "position", row_int64(row, 1));
+    json_timestamp(json, "at", row_int64(row, 3), "Z");
+    json_text(json, "move", row_text(row, 4));
+    json_int(json, "visit", row_int64(row, 7));
+    json_int(json, "queue", row_int64(row, 2));
+    json_text(json, "queue_name", row_text(row, 10));
+    json_text(json, "token_prefix", row_text(row, 9));
+    json_int(json, "token_number", row_int32(row, 8));
+    json_text(json, "from_status", row_text(row, 5));
+    json_text(json, "status", row_text(row, 6));
+    json_text(json, "room_name", row_text(row, 12));
+    if (!display)
+        json_text(json, "patient_registration_number", row_text(row, 13));
+    json_text(json, "patient_full_name",
+              display      ? patient_display_name(name, restricted)
+              : restricted ? RESTRICTED_NAME
+                           : name);
+    appendStringInfoChar(json, '}');
+}
+
+Datum clinicq_feed_advance(PG_FUNCTION_ARGS) {
+    Datum values[2];
+    bool nulls[2] = {false};
+    TupleDesc shape;
+
+    cache_require_ready();
+    if (get_call_result_type(fcinfo, NULL, &shape) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "clinicq_feed_advance must return a record");
+    SPI_connect();
+    while (feed_place())
+        ;
+    values[0] = Int64GetDatum(query_write(&feed_end, NULL, NULL) > 0 ? row_int64(0, 1) : 0);
+    values[1] = BoolGetDatum(keeper_feeds());
+    SPI_finish();
+    PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(shape), values, nulls)));
+}
+
+static Datum json_of(uint64 row, bool display) {
+    StringInfoData json;
+
+    initStringInfo(&json);
+    feed_append_json(&json, row, display);
+    return PointerGetDatum(cstring_to_text_with_len(json.data, json.len));
+}
+
+Datum clinicq_feed(PG_FUNCTION_ARGS) {
+    ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+    bool nulls[4] = {false};
+    uint64 rows;
+
+    cache_require_ready();
+    ARG_REQUIRE(0, "after");
+    ARG_REQUIRE(1, "most");
+    InitMaterializedSRF(fcinfo, 0);
+    SPI_connect();
+    rows = feed_read(PG_GETARG_INT64(0), PG_INT64_MAX, 0,
+                     Max(0, Min(PG_GETARG_INT32(1), PLACED_ONCE)));
+    for (uint64 row = 0; row < rows; row++) {
+        Datum values[4] = {Int64GetDatum(row_int64(row, 1)), Int64GetDatum(row_int64(row, 2)),
+                           json_of(row, false), json_of(row, true)};
+
+        tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+    }
+    SPI_finish();
+    return (Datum) 0;
+}
