@@ -186,8 +186,9 @@ static void add_header(const char *name, const char *value, Datum *columns, bool
 }
 
 /*
- * The ETag of a reply that shows something, whole; 304 where the client has it. The representation
- * of a reply in pages is all of them.
+ * The ETag of a reply that shows something, whole; 304 where the client has it. The body goes with
+ * that too: its length is the reply's Content-Length (RFC 9110, 8.6). The representation of a reply
+ * in pages is all of them.
  */
 static void add_etag(const Route *route, FunctionCallInfo fcinfo, Datum *columns, bool *nulls) {
     int status = DatumGetInt32(columns[0]);
@@ -205,10 +206,8 @@ static void add_etag(const Route *route, FunctionCallInfo fcinfo, Datum *columns
     body = DatumGetTextPP(columns[1]);
     etag_of(VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), tag);
     add_header("ETag", tag, columns, nulls);
-    if (route->reads && !PG_ARGISNULL(13) && etag_is_listed(ARG_CSTRING(13), tag, true)) {
+    if (route->reads && !PG_ARGISNULL(13) && etag_is_listed(ARG_CSTRING(13), tag, true))
         columns[0] = Int32GetDatum(304);
-        nulls[1] = true;
-    }
 }
 
 /*

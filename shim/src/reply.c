@@ -160,20 +160,9 @@ static void add_limits(struct MHD_Response *response, const struct limit_state *
     MHD_add_response_header(response, "RateLimit-Policy", policy);
 }
 
-static ssize_t read_nothing(void *arg, uint64_t position, char *out, size_t size) {
-    (void) arg;
-    (void) position;
-    (void) out;
-    (void) size;
-    return MHD_CONTENT_READER_END_OF_STREAM;
-}
-
 static struct MHD_Response *make_response(struct request *r, const struct reply *reply) {
     if (reply->page != NULL)
         return stream_begin(r, reply->owner, reply->page);
-    /* a length in it would be that of the 200 (RFC 9110, 8.6) */
-    if (reply->status == 304)
-        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1, read_nothing, NULL, NULL);
     if (reply->release != NULL)
         return MHD_create_response_from_buffer_with_free_callback_cls(
             reply->len, (void *) (uintptr_t) reply->body, reply->release, reply->owner);
@@ -217,7 +206,7 @@ static enum MHD_Result send_reply(struct request *r, const struct reply *reply) 
     if (loop_draining() || r->stage == STAGE_HEADERS || r->edge == EDGE_TOO_LARGE)
         MHD_add_response_header(response, "Connection", "close");
     r->status = reply->status;
-    r->bytes = r->method == HEAD || reply->page != NULL ? 0 : reply->len;
+    r->bytes = r->method == HEAD || reply->status == 304 || reply->page != NULL ? 0 : reply->len;
     r->stage = STAGE_ANSWERED;
     client_phase(r->client, CLIENT_SENDING);
     queued = MHD_queue_response(r->mhd, reply->status, response);
@@ -380,7 +369,7 @@ static enum MHD_Result reply_row(struct request *r, PGresult *row) {
         PQclear(row);
         return result;
     }
-    if (page.text == NULL || status == 204 || status == 304) {
+    if (page.text == NULL || status == 204) {
         result = send_reply(
             r, &(struct reply){.status = (unsigned) status, .body = "", .headers = headers});
         PQclear(row);

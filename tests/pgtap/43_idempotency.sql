@@ -114,7 +114,7 @@ FROM (VALUES ('{}'::jsonb, true), ('{"Link": "<x>"}', true), ('{ "A" : "}{" , "B
 \gexec
 SELECT is(tap.send('GET /api/sized/', :'ada', query => '{"body": 1, "headers": {"etag": "\"mine\""}}')->'headers', '{"etag": "\"mine\""}', 'a function may have a tag of its own');
 SELECT tap.send('GET /api/sized/', :'ada', query => '{"body": 5}') AS shown \gset
-SELECT is(tap.send('GET /api/sized/', :'ada', query => '{"body": 5}', if_none_match => '*'), :'shown'::jsonb || '{"status": 304, "body": null}', '304 without a body');
+SELECT is(tap.send('GET /api/sized/', :'ada', query => '{"body": 5}', if_none_match => '*'), :'shown'::jsonb || '{"status": 304}', '304 with the body, for its length');
 SELECT is(tap.send('GET /api/sized/', :'ada', query => '{"body": 5}', if_match => '"x"')->>'status', '200', 'a read does not look at If-Match');
 
 -- If-Match.
