@@ -20,7 +20,6 @@ PG_FUNCTION_INFO_V1(clinicq_feed);
 
 #define CHANNEL     "clinicq_feed"
 #define PLACED_ONCE 1000
-#define REPLAY_SPAN 10000 /* positions that a replay looks through, of whatever queue */
 
 QUERY(feed_unplaced, "SELECT FROM clinicq.visit_event WHERE position IS NULL LIMIT 1");
 /* One assigner at a time: its snapshot is taken after the lock, which ends after its commit. */
@@ -29,11 +28,10 @@ QUERY(feed_assign,
       "UPDATE clinicq.visit_event e SET position = o.position FROM ("
       " SELECT id, nextval('clinicq.feed_position') AS position FROM ("
       "  SELECT id FROM clinicq.visit_event WHERE position IS NULL"
-      "  ORDER BY id LIMIT " CppAsString2(PLACED_ONCE) ") AS i) AS o WHERE e.id = o.id");
+      "  ORDER BY id LIMIT $1) AS i) AS o WHERE e.id = o.id",
+      INT4OID);
 QUERY(feed_end, "SELECT position FROM clinicq.visit_event WHERE position IS NOT NULL"
                 " ORDER BY position DESC LIMIT 1");
-QUERY(feed_begin, "SELECT position FROM clinicq.visit_event WHERE position IS NOT NULL"
-                  " ORDER BY position LIMIT 1");
 QUERY(feed_rows,
       "SELECT e.position, v.queue_id, e.at, e.move, e.from_status, e.to_status, v.id,"
       " v.token_number, q.token_prefix, q.name, e.room_id, r.name, p.registration_number, p.name,"
@@ -69,24 +67,16 @@ Datum clinicq_feed_wake(PG_FUNCTION_ARGS) {
 }
 
 bool feed_place(void) {
+    Datum args[1] = {Int32GetDatum(PLACED_ONCE)};
     uint64 placed;
 
     if (query_write(&feed_unplaced, NULL, NULL) == 0)
         return false;
     query_write(&feed_lock, NULL, NULL);
-    placed = query_write(&feed_assign, NULL, NULL);
+    placed = query_write(&feed_assign, args, NULL);
     if (placed > 0)
         Async_Notify(CHANNEL, NULL);
     return placed == PLACED_ONCE;
-}
-
-int64 feed_last(void) {
-    return query_read(&feed_end, NULL, NULL) > 0 ? row_int64(0, 1) : 0;
-}
-
-bool feed_reaches(int64 after, int64 last) {
-    return after <= last && last - after <= REPLAY_SPAN &&
-           query_read(&feed_begin, NULL, NULL) > 0 && row_int64(0, 1) <= after + 1;
 }
 
 uint64 feed_read(int64 after, int64 last, int64 queue_id, int most) {

@@ -17,14 +17,6 @@ extern void feed_init(void);
  */
 extern bool feed_place(void);
 
-/* The last position, 0 if there is none, as the statement in progress sees it. */
-extern int64 feed_last(void);
-
-/* Whether all that came behind a position is still there, and not too much to be sent again. */
-extern bool feed_reaches(int64 after, int64 last);
-
-#define FEED_REPLAY_MAX 1000
-
 /*
  * Fills SPI_tuptable with the events behind a position in order, up to `last` and at most `most`,
  * of one queue (0: of all), for feed_append_json.

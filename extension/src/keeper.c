@@ -449,6 +449,7 @@ static bool run_job(Job *job) {
 /* The next job of this process that is due; else NULL, and how long nothing is. */
 static Job *next_job(long *wait) {
     TimestampTz now = GetCurrentTimestamp();
+    TimestampTz soonest = DT_NOEND;
     Job *next = NULL;
 
     for (int i = 0; i < lengthof(jobs); i++) {
@@ -457,11 +458,13 @@ static Job *next_job(long *wait) {
         /* A clock that was set back must not stop all work until it has caught up. */
         if (jobs[i].due > TimestampTzPlusMilliseconds(now, 2 * 3600000 + BACKOFF_MS))
             jobs[i].due = now;
-        if (next == NULL || jobs[i].due < next->due)
+        if (jobs[i].due < soonest) {
             next = &jobs[i];
+            soonest = next->due;
+        }
     }
-    *wait = TimestampDifferenceMilliseconds(now, next->due);
-    return next->due <= now ? next : NULL;
+    *wait = TimestampDifferenceMilliseconds(now, soonest);
+    return soonest <= now ? next : NULL;
 }
 
 /* Whoever woke this process has left it something to do. */
