@@ -73,16 +73,15 @@ static int verify(const char *export, const char *seals, const char *key, bool p
     return status;
 }
 
-static bool write_new(const char *name, mode_t mode, const char *text) {
+static bool write_new(const char *name, mode_t mode, const char *line) {
     int file = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-    size_t length = strlen(text);
     bool good;
 
     if (file < 0) {
         fault("cannot make", name);
         return false;
     }
-    good = write(file, text, length) == (ssize_t) length && fsync(file) == 0;
+    good = dprintf(file, "%s\n", line) == (int) strlen(line) + 1 && fsync(file) == 0;
     if (close(file) != 0 || !good) {
         fault("cannot write", name);
         unlink(name);
@@ -94,7 +93,7 @@ static bool write_new(const char *name, mode_t mode, const char *text) {
 static int keygen(const char *name) {
     unsigned char seed[crypto_sign_SEEDBYTES], public_key[crypto_sign_PUBLICKEYBYTES];
     unsigned char secret_key[crypto_sign_SECRETKEYBYTES];
-    char secret[2 * crypto_sign_SEEDBYTES + 2], shown[KEY_HEX + 2];
+    char secret[2 * crypto_sign_SEEDBYTES + 1], shown[KEY_HEX + 1];
     char public_name[PATH_MAX];
     bool good;
 
@@ -106,15 +105,13 @@ static int keygen(const char *name) {
     crypto_sign_seed_keypair(public_key, secret_key, seed);
     sodium_bin2hex(secret, sizeof(secret), seed, sizeof(seed));
     sodium_bin2hex(shown, sizeof(shown), public_key, sizeof(public_key));
-    strcat(secret, "\n"); /* NOLINT: both have room for it */
-    strcat(shown, "\n");  /* NOLINT */
     good = write_new(name, 0600, secret) && write_new(public_name, 0644, shown);
     sodium_memzero(seed, sizeof(seed));
     sodium_memzero(secret, sizeof(secret));
     sodium_memzero(secret_key, sizeof(secret_key));
     if (!good)
         return 2;
-    fputs(shown, stdout);
+    puts(shown);
     return 0;
 }
 
