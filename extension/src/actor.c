@@ -24,6 +24,7 @@ static const char *const role_names[ROLE_COUNT] = {"admin",   "doctor",  "assist
 static Actor current;
 static bool in_request = false;
 static const char *worker = NULL;
+static const char *function_entered = "";
 
 static void transaction_ended(XactEvent event, void *arg) {
     switch (event) {
@@ -124,17 +125,21 @@ void actor_require_for(uint32 roles, const char *function) {
     StringInfoData names;
 
     cache_require_ready();
+    function_entered = function;
     if (actor_roles() & roles)
         return;
     initStringInfo(&names);
     for (int i = 0; i < ROLE_COUNT; i++)
         if (roles & (1u << i))
             appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", role_names[i]);
-    if (!in_request)
-        refusal_in_psql(function, names.data);
+    refusal_of_role(names.data);
     ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
             errmsg("this needs one of these roles: %s", names.data),
             errhint("Ask an administrator for one of them."));
+}
+
+const char *actor_function(void) {
+    return function_entered;
 }
 
 uint32 role_bit(const char *name) {

@@ -63,6 +63,9 @@ extern uint32 actor_roles(void);
 #define actor_require(roles) actor_require_for(roles, __func__)
 extern void actor_require_for(uint32 roles, const char *function);
 
+/* The last function that actor_require() stood in front of. */
+extern const char *actor_function(void);
+
 /* The bit of a role by its name, 0 for none. */
 extern uint32 role_bit(const char *name);
 /* A text[] of role names; roles_read() is false where one is unknown or null. */

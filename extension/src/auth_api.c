@@ -183,7 +183,7 @@ Datum clinicq_api_list_sessions(PG_FUNCTION_ARGS) {
     if (username != NULL)
         actor_require(ROLE_ADMIN);
     if (username != NULL && actor_current()->due != NULL)
-        ereport(ERROR, errcode(ERRCODE_CQ_DUE), errmsg("%s", actor_current()->due));
+        ereport(ERROR, errcode_refused(ERRCODE_CQ_DUE), errmsg("%s", actor_current()->due));
     SPI_connect();
     if (username != NULL)
         user_id = user_find(username);

@@ -320,7 +320,7 @@ Datum clinicq_call(PG_FUNCTION_ARGS) {
     if (route == NULL)
         ereport(ERROR, errcode(ERRCODE_CQ_METHOD), errmsg("this method is not allowed here"));
     if (actor_current()->due != NULL && !route->for_anyone)
-        ereport(ERROR, errcode(ERRCODE_CQ_DUE), errmsg("%s", actor_current()->due),
+        ereport(ERROR, errcode_refused(ERRCODE_CQ_DUE), errmsg("%s", actor_current()->due),
                 errhint("POST /api/auth/password/ or /api/auth/totp/ does it."));
 
     InitFunctionCallInfoData(*routed, &route->function, 3, InvalidOid, NULL, NULL);

@@ -61,7 +61,7 @@ bool emergency_open(const char *number, const char *reason, int64 *id) {
     bool is_new;
 
     if (sight == SIGHT_FREE || sight == SIGHT_LISTED)
-        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
+        ereport(ERROR, errcode_refused(ERRCODE_CQ_CONFLICT),
                 errmsg(sight == SIGHT_FREE ? "the record is not restricted"
                                            : "the record is open to you without an emergency"),
                 errhint("Read it as any other."));
@@ -85,10 +85,10 @@ void emergency_review(int64 id, const char *review) {
     if (query_write(&emergency_lock, args, NULL) == 0)
         error_not_found("emergency", psprintf(INT64_FORMAT, id));
     if (row_bool(0, 1))
-        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT), errmsg("the emergency is reviewed already"),
-                errhint("A review is not changed."));
+        ereport(ERROR, errcode_refused(ERRCODE_CQ_CONFLICT),
+                errmsg("the emergency is reviewed already"), errhint("A review is not changed."));
     if (row_bool(0, 2))
-        ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+        ereport(ERROR, errcode_refused(ERRCODE_INSUFFICIENT_PRIVILEGE),
                 errmsg("an emergency is reviewed by another than who opened it"),
                 errhint("Ask another administrator."));
     query_write(&emergency_close, args, NULL);

@@ -19,6 +19,12 @@
 #define ERRCODE_CQ_RESTRICTED   MAKE_SQLSTATE('Q', 'C', '4', '2', '3')
 #define ERRCODE_CQ_MEDIA_TYPE   MAKE_SQLSTATE('Q', 'C', '4', '1', '5')
 
+/*
+ * As errcode(), of what the audit log tells of: what somebody was not allowed to do, or tried in
+ * the wrong state (`audited` in problems.sql).
+ */
+extern int errcode_refused(int sqlstate);
+
 /* P0002: what is called `what` (patient, visit, ...) and looked up by `key` does not exist. */
 extern void error_not_found(const char *what, const char *key) pg_attribute_noreturn();
 

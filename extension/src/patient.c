@@ -138,7 +138,7 @@ static int64 lock_without_visit(KeptQuery *lock, const char *number) {
     sight_require(row_int64(0, 1), row_bool(0, 2));
     visit_close_earlier_of_patient(DatumGetInt64(args[0]));
     if (query_write(&patient_open_visit, args, NULL) > 0)
-        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
+        ereport(ERROR, errcode_refused(ERRCODE_CQ_CONFLICT),
                 errmsg("the patient has an open visit in queue %s", row_text(0, 1)),
                 errhint("Finish, cancel or transfer the visit first."));
     return DatumGetInt64(args[0]);

@@ -146,7 +146,7 @@ static void class_remove(int64 clinic_id, int64 rank) {
     if (rank < 0 || rank > RANK_MAX || query_write(&class_lock, args, NULL) == 0)
         error_not_found("priority class of rank", psprintf(INT64_FORMAT, rank));
     if (rank == 0 || query_write(&class_in_use, args, NULL) > 0)
-        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
+        ereport(ERROR, errcode_refused(ERRCODE_CQ_CONFLICT),
                 rank == 0 ? errmsg("the class of rank 0 is the ordinary patient's")
                           : errmsg("an open visit is of this class"),
                 errhint("Remove a class once no open visit is of it."));

@@ -75,7 +75,7 @@ void queue_close(int64 queue_id) {
     visit_close_earlier_of_queue(queue_id);
     query_write(&queue_open_visits, args, NULL);
     if (row_int64(0, 1) > 0)
-        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
+        ereport(ERROR, errcode_refused(ERRCODE_CQ_CONFLICT),
                 errmsg("%lld visits of the queue are open", (long long) row_int64(0, 1)),
                 errhint("Finish, cancel or transfer them first."));
     query_write(&queue_set_closed, args, NULL);

@@ -54,15 +54,34 @@ void refusal_over_http(const char *route, NullableDatum path) {
     SPI_finish();
 }
 
-void refusal_in_psql(const char *function, const char *needs) {
-    const char *name =
-        strncmp(function, C_PREFIX, strlen(C_PREFIX)) == 0 ? function + strlen(C_PREFIX) : function;
-    Tally tally = refusal_begin(name, unpack_sql_state(ERRCODE_INSUFFICIENT_PRIVILEGE));
+/* As it is called in psql. */
+static const char *function_refused(void) {
+    const char *function = actor_function();
 
-    tally.detail = psprintf("{\"needs\":\"%s\"}", needs);
+    return strncmp(function, C_PREFIX, strlen(C_PREFIX)) == 0 ? function + strlen(C_PREFIX)
+                                                              : function;
+}
+
+/* why: for the server log. */
+static void refusal_in_psql(int sqlstate, const char *detail, const char *why) {
+    Tally tally;
+
+    if (actor_current()->http)
+        return;
+    tally = refusal_begin(function_refused(), pstrdup(unpack_sql_state(sqlstate)));
+    tally.detail = detail;
     if (!gather(&tally))
         ereport(LOG_SERVER_ONLY,
-                errmsg("clinicq refused: %s to %s, who needs one of these roles: %s", name,
-                       tally.actor_name, needs),
+                errmsg("clinicq refused: %s to %s, %s", tally.entity, tally.actor_name, why),
                 errhidestmt(true), errhidecontext(true));
+}
+
+void refusal_of_role(const char *needs) {
+    refusal_in_psql(ERRCODE_INSUFFICIENT_PRIVILEGE, psprintf("{\"needs\":\"%s\"}", needs),
+                    psprintf("who needs one of these roles: %s", needs));
+}
+
+int errcode_refused(int sqlstate) {
+    refusal_in_psql(sqlstate, "", psprintf("by a rule: %s", unpack_sql_state(sqlstate)));
+    return errcode(sqlstate);
 }

@@ -14,7 +14,10 @@
 /* route: the whole text; path: its values as text[], or null. Counts it, in this transaction. */
 extern void refusal_over_http(const char *route, NullableDatum path);
 
-/* function: the C function that refused; needs: the roles that would do. Never raises. */
-extern void refusal_in_psql(const char *function, const char *needs);
+/*
+ * A refusal for want of a role; needs: the roles that would do. Those of a rule are told of by
+ * errcode_refused(). Nothing where the refusal is one over HTTP, which the shim tells of.
+ */
+extern void refusal_of_role(const char *needs);
 
 #endif

@@ -75,7 +75,7 @@ const char *sight_outcome(Sight sight) {
 
 void sight_require(int64 patient_id, bool restricted) {
     if (sight_of(patient_id, restricted) == SIGHT_NONE)
-        ereport(ERROR, errcode(ERRCODE_CQ_RESTRICTED),
+        ereport(ERROR, errcode_refused(ERRCODE_CQ_RESTRICTED),
                 errmsg("this record is restricted; in an emergency a doctor may open it by giving"
                        " a reason"),
                 errhint("SELECT * FROM clinicq.emergency_access(...) does it, or"

@@ -84,7 +84,7 @@ static void require_month(const Month *month) {
     if (month->partition == NULL)
         error_not_found("month of the audit log", month->name);
     if (!month->is_over)
-        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
+        ereport(ERROR, errcode_refused(ERRCODE_CQ_CONFLICT),
                 errmsg("the audit log of %s is kept for %d years", month->name,
                        setting_int(SETTING_AUDIT_RETENTION_YEARS)),
                 errhint("The setting audit_retention_years says so; seven years are the least."));
@@ -103,7 +103,7 @@ static void require_sealed(Month *month) {
     month->last = row_int64(0, 4);
     if (month->unsealed > 0)
         ereport(
-            ERROR, errcode(ERRCODE_CQ_CONFLICT),
+            ERROR, errcode_refused(ERRCODE_CQ_CONFLICT),
             errmsg(INT64_FORMAT " events of %s are not sealed yet", month->unsealed, month->name),
             errhint("SELECT * FROM clinicq_audit.seal_now() seals them."));
 }
@@ -149,7 +149,7 @@ static void require_proof(const Month *month) {
 
     query_read(&month_differences, args, NULL);
     if (row_int64(0, 1) > 0)
-        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
+        ereport(ERROR, errcode_refused(ERRCODE_CQ_CONFLICT),
                 errmsg("the audit log is not what its seals say; nothing is removed"),
                 errhint("SELECT * FROM clinicq_audit.verify() tells what was changed."));
 }

@@ -105,7 +105,7 @@ static void require_empty(int64 room_id, const char *name, int64 clinic_id) {
     Datum args[2] = {Int64GetDatum(room_id), DateADTGetDatum(clock_today(clinic_id))};
 
     if (query_write(&room_holds, args, NULL) > 0)
-        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
+        ereport(ERROR, errcode_refused(ERRCODE_CQ_CONFLICT),
                 errmsg("room %s holds a patient already: token %s", name,
                        visit_token_text(row_text(0, 1), row_int32(0, 2))),
                 errhint("Finish that visit first, or choose another room."));
@@ -117,12 +117,12 @@ void room_try_lock(int64 room_id, int64 clinic_id) {
     if (query_write(&room_lock_now, args, NULL) == 0) {
         if (!room_is_open(room_id))
             not_found(room_id);
-        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
+        ereport(ERROR, errcode_refused(ERRCODE_CQ_CONFLICT),
                 errmsg("somebody else is calling to this room at this moment"),
                 errhint("Look again who is in the room."));
     }
     if (row_int64(0, 1) != clinic_id)
-        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
+        ereport(ERROR, errcode_refused(ERRCODE_CQ_CONFLICT),
                 errmsg("the room is of another clinic than the queue"),
                 errhint("Choose a room of the queue's clinic."));
     require_empty(room_id, row_text(0, 2), clinic_id);
@@ -191,7 +191,7 @@ static void sign_in(int64 room_id) {
     int64 clinic_id = lock(room_id, &room);
 
     if (session_read(room_id, &name, &own) && !own)
-        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
+        ereport(ERROR, errcode_refused(ERRCODE_CQ_CONFLICT),
                 errmsg("%s is signed into room %s", name, room),
                 errhint("Sign out there first; an administrator may do it."));
     args[1] = BoolGetDatum(true);
@@ -211,7 +211,7 @@ static void sign_out(int64 room_id) {
     if (!session_read(room_id, &name, &own))
         return;
     if (!own && !(actor_roles() & ROLE_ADMIN))
-        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
+        ereport(ERROR, errcode_refused(ERRCODE_CQ_CONFLICT),
                 errmsg("%s is signed into room %s", name, room),
                 errhint("Only who is signed in, or an administrator, signs out."));
     query_write(&session_end, args, NULL);

@@ -163,7 +163,8 @@ void totp_enrol(int64 user_id, const char *username, StringInfo json) {
     SET_VARSIZE(secret, VARHDRSZ + SECRET_BYTES);
     randombytes_buf(VARDATA(secret), SECRET_BYTES);
     if (query_write(&totp_insert, args, NULL) == 0)
-        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT), errmsg("a second factor is in force already"),
+        ereport(ERROR, errcode_refused(ERRCODE_CQ_CONFLICT),
+                errmsg("a second factor is in force already"),
                 errhint("Remove it first, with a code of it."));
     encoded = base32((unsigned char *) VARDATA(secret), SECRET_BYTES);
     appendStringInfoChar(json, '{');
@@ -179,8 +180,8 @@ bool totp_confirm(int64 user_id, const char *code, StringInfo json) {
     bool isnull;
 
     if (query_write(&totp_secret, args, NULL) == 0 || DatumGetBool(row_value(0, 2, &isnull)))
-        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT), errmsg("there is no second factor to confirm"),
-                errhint("Enrol first."));
+        ereport(ERROR, errcode_refused(ERRCODE_CQ_CONFLICT),
+                errmsg("there is no second factor to confirm"), errhint("Enrol first."));
     if (!take_device_code(user_id, code))
         return false;
     query_write(&totp_set_confirmed, args, NULL);

@@ -155,7 +155,7 @@ void visit_transfer(int64 visit_id, int64 queue_id) {
     day = clock_today(clinic_id);
     if (read_open(patient_id, queue_id, day) > 0 ||
         !visit_insert_new(patient_id, queue_id, day, priority, visit_id))
-        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
+        ereport(ERROR, errcode_refused(ERRCODE_CQ_CONFLICT),
                 errmsg("the patient has an open visit in that queue already"),
                 errhint("Cancel this visit, or go on with that one."));
     args[1] = Int64GetDatum(row_int64(0, 1));

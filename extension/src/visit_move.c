@@ -138,7 +138,7 @@ bool move_check(Move move, int64 visit_id) {
         return true;
     locked = SPI_tuptable;
     if (!made_before(move, visit_id))
-        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
+        ereport(ERROR, errcode_refused(ERRCODE_CQ_CONFLICT),
                 errmsg("the visit is %s; %s is possible from %s", status, rules[move].name,
                        state_list(rules[move].from)),
                 errhint("Read the visit again: somebody else may have moved it."));
@@ -156,7 +156,7 @@ void move_check_room(int64 visit_id, int64 room_id) {
         error_not_found("room", psprintf(INT64_FORMAT, room_id));
     name = row_text(0, 1);
     if (query_write(&room_taken, args, NULL) > 0)
-        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
+        ereport(ERROR, errcode_refused(ERRCODE_CQ_CONFLICT),
                 errmsg("room %s holds a patient already: token %s", name,
                        visit_token_text(row_text(0, 1), row_int32(0, 2))),
                 errhint("Finish that visit first, or choose another room."));
@@ -178,11 +178,11 @@ void move_check_open_again(int64 visit_id) {
     else if (day != clock_today(row_int64(0, 3)))
         fault = "the visit is of an earlier day";
     if (fault != NULL)
-        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT), errmsg("%s", fault),
+        ereport(ERROR, errcode_refused(ERRCODE_CQ_CONFLICT), errmsg("%s", fault),
                 errhint("Open a new visit instead."));
     query_write(&recall_lock, args, NULL);
     if (query_write(&other_open_visit, args, NULL) > 0)
-        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
+        ereport(ERROR, errcode_refused(ERRCODE_CQ_CONFLICT),
                 errmsg("the patient has another open visit in this queue"),
                 errhint("Go on with that visit."));
 }
@@ -196,7 +196,7 @@ static void check_calls(int64 visit_id) {
         return;
     query_write(&last_calls, args, NULL);
     if (row_int64(0, 2) < wanted)
-        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
+        ereport(ERROR, errcode_refused(ERRCODE_CQ_CONFLICT),
                 errmsg("the patient was called %lld of %d times before a no-show",
                        (long long) row_int64(0, 2), wanted),
                 errhint("Announce the visit again first."));
@@ -214,7 +214,7 @@ static void check_cool_down(int64 visit_id) {
         return;
     left -= GetCurrentTransactionStartTimestamp() - row_int64(0, 1);
     if (left > 0)
-        ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
+        ereport(ERROR, errcode_refused(ERRCODE_CQ_CONFLICT),
                 errmsg("a recall is possible %d minutes after the no-show, in %lld seconds",
                        minutes, (long long) (left / USECS_PER_SEC + 1)),
                 errhint("Wait until then, or open a new visit."));
@@ -250,7 +250,6 @@ void move_make(Move move, int64 visit_id, int64 room_id) {
 static Datum move_for_psql(FunctionCallInfo fcinfo, Move move) {
     Datum result;
 
-    actor_require(move_roles(move));
     ARG_REQUIRE(0, "visit");
     SPI_connect();
     move_make(move, PG_GETARG_INT64(0),
@@ -263,6 +262,7 @@ static Datum move_for_psql(FunctionCallInfo fcinfo, Move move) {
 #define MOVE_FUNCTION(function, move)       \
     PG_FUNCTION_INFO_V1(function);          \
     Datum function(PG_FUNCTION_ARGS) {      \
+        actor_require(move_roles(move));    \
         return move_for_psql(fcinfo, move); \
     }
 

@@ -58,7 +58,7 @@ QUERY(
 
 static void refuse(const char *why) {
     ereport(
-        ERROR, errcode(ERRCODE_CQ_CONFLICT), errmsg("%s", why),
+        ERROR, errcode_refused(ERRCODE_CQ_CONFLICT), errmsg("%s", why),
         errhint("Only the last move of a visit can be undone, by who made it, within %d seconds.",
                 UNDO_SECONDS));
 }

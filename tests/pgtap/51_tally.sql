@@ -119,6 +119,10 @@ SELECT format('SELECT is(tap.http(%L, %L)->>''sqlstate'', ''P0002'', ''"%s" is n
 SELECT results_eq('SELECT DISTINCT sqlstate FROM clinicq.problem WHERE audited ORDER BY 1', $$ VALUES ('42501'), ('QC403'), ('QC409'), ('QC423') $$, 'these refusals are recorded');
 SELECT is((SELECT jsonb_agg(p->>'sqlstate' ORDER BY p->>'sqlstate') FROM jsonb_array_elements(clinicq_api.catalogue()::jsonb->'problems') AS p WHERE (p->>'audited')::boolean), '["42501", "QC403", "QC409", "QC423"]'::jsonb, 'which the shim is told');
 
+-- In psql, where no keeper works: in the server's log alone, whose lines the suite gather reads.
+SELECT is(tap.act('doctor', 'SELECT clinicq.finish_visit(1)'), 'QC409: the visit is WAITING; done is possible from IN_ROOM', 'a rule refuses in psql as well');
+SELECT is(tap.tallies(), NULL, 'which is not counted in a transaction that is rolled back');
+
 -- Nothing leaks from one tally's texts into another's.
 SELECT is((SELECT count(*) FROM clinicq.audit_tally), 0::bigint, 'nothing is counted');
 SELECT format('SELECT is(tap.http(%L, %L, NULL, NULL, jsonb_build_object(''q'', %L))->>''status'', ''200'', ''a term'')', 'GET /api/patients/search/', :'ada', q) FROM unnest(ARRAY['a","matched":3}', 'a', '"', '\', E'a\nb']) AS q
