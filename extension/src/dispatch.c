@@ -107,11 +107,12 @@ static Oid route_function(const char *key, const char *name) {
 static void route_conditions(Route *route) {
     bool before = strncmp(route->key, "BEFORE ", 7) == 0;
     bool whole;
-    const Entity *kind = entity_of(strchr(route->key, ' ') + 1, &whole);
+    const char *path = strchr(route->key, ' ') + 1;
+    const Entity *kind = entity_of(path, &whole);
 
     route->reads = strncmp(route->key, "GET ", 4) == 0;
     route->keyed = !route->reads && !before && !route->open;
-    route->tagged = route->reads || kind != NULL;
+    route->tagged = route->reads || (kind != NULL && entity_is_answered(kind, path));
     route->entity = route->keyed && kind != NULL && whole ? kind : NULL;
 }
 

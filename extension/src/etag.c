@@ -6,9 +6,9 @@
 #include "visit.h"
 
 static const Entity entities[] = {
-    {"/api/patients/{registration_number}/", patient_append_locked},
-    {"/api/queues/{id}/", queue_append_locked},
-    {"/api/visits/{id}/", visit_append_locked},
+    {"/api/patients/{registration_number}/", patient_append_locked, false},
+    {"/api/queues/{id}/", queue_append_locked, false},
+    {"/api/visits/{id}/", visit_append_locked, true},
 };
 
 /* One word into a lane: for the same lane no two words come to the same. */
@@ -83,6 +83,14 @@ const Entity *entity_of(const char *path, bool *whole) {
             return &entities[i];
     }
     return NULL;
+}
+
+bool entity_is_answered(const Entity *entity, const char *path) {
+    size_t of_list = strcspn(entity->path, "{");
+
+    if (strncmp(path, entity->path, strlen(entity->path)) == 0)
+        return entity->moves || strlen(path) == strlen(entity->path);
+    return strlen(path) == of_list && strncmp(path, entity->path, of_list) == 0;
 }
 
 bool entity_lock(KeptQuery *lock, const char *key, Datum *id) {

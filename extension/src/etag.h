@@ -30,10 +30,14 @@ extern bool etag_is_listed(const char *list, const char *tag, bool weak);
 typedef struct Entity {
     const char *path; /* "/api/visits/{id}/" */
     bool (*append_locked)(const char *key, StringInfo json);
+    bool moves; /* writes below its path answer it as well */
 } Entity;
 
 /* The kind that a path template is about, NULL for none; whole: one of them, not the list. */
 extern const Entity *entity_of(const char *path, bool *whole);
+
+/* Whether a write to that path answers the thing itself, and not something about it. */
+extern bool entity_is_answered(const Entity *entity, const char *path);
 
 /* For append_locked, which runs with SPI connected: locks the row of an id; false where key is
  * none. */

@@ -113,6 +113,8 @@ isnt(etag_of(get($at{visit}, 'display')), etag_of(get($at{visit})), 'who sees ot
     answers(change(PATCH => $at{queue}, 'admin', $seen, json => { token_prefix => 'E' }), 200, 'a queue that was seen');
     answers(change(PATCH => $at{queue}, 'admin', $seen, json => { token_prefix => 'F' }), 412, '... has changed since');
     is(get($at{queue})->{json}{token_prefix}, 'E', '... and keeps what the first one wrote');
+    is(etag_of(call(POST => "$at{queue}call_next/", as => 'doctor')), '', 'what is said about a queue has no ETag that could be taken for the queue\'s');
+    is(etag_of(call(PATCH => "$at{patient}access/", as => 'admin', json => { restricted => JSON::PP::false() })), '', '... nor what is said about a patient');
     my $gone = new_queue();
     answers(change(DELETE => "/api/queues/$gone/", 'admin', '"0"'), 412, 'nor is one closed that has changed');
     answers(change(DELETE => "/api/queues/$gone/", 'admin', etag_of(get("/api/queues/$gone/", 'admin'))), 204, '... but one that was seen');
