@@ -350,12 +350,12 @@ COMMENT ON FUNCTION clinicq_api.undo_visit(text[], jsonb, text) IS
 CREATE FUNCTION clinicq_api.call_next(path text[], query jsonb, body text) RETURNS clinicq_api.reply
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_call_next';
 COMMENT ON FUNCTION clinicq_api.call_next(text[], jsonb, text) IS
-    'Call the next patient of a queue (room); visit is null where there is none. reason says why there is none. Errors: QC409 names the token that is in the room. Who: admin, doctor.';
+    'Call the next patient of a queue (room); visit is null where there is none. reason says why there is none. Sent again without an Idempotency-Key and without a room, it calls another patient. Errors: QC409 names the token that is in the room. Who: admin, doctor.';
 
 CREATE FUNCTION clinicq_api.call_next_of(path text[], query jsonb, body text) RETURNS clinicq_api.reply
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_call_next_of';
 COMMENT ON FUNCTION clinicq_api.call_next_of(text[], jsonb, text) IS
-    'Call the next patient of several queues (queues, room), by longest wait. The highest priority class that waits in any goes first. Errors: QC409 names the token that is in the room. Who: admin, doctor.';
+    'Call the next patient of several queues (queues, room), by longest wait. The highest priority class that waits in any goes first. Sent again without an Idempotency-Key and without a room, it calls another patient. Errors: QC409 names the token that is in the room. Who: admin, doctor.';
 
 CREATE FUNCTION clinicq_api.list_priorities(path text[], query jsonb, body text) RETURNS clinicq_api.reply
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_list_priorities';

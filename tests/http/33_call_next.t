@@ -53,6 +53,21 @@ my $later = new_visit($other);
 db("UPDATE clinicq.visit SET created_at = created_at - interval '1 minute' WHERE id = $later->{id}");
 is(call(POST => '/api/call_next/', as => 'doctor', json => { queues => [$queue, $other] })->{json}{visit}{id}, $later->{id}, 'of two queues, who has waited longer');
 
+# Sent again: with a key the same patient, with a room nobody else; without either it is another call.
+{
+    my $calling = new_queue();
+    my @first = map { new_visit($calling)->{id} } 1 .. 4;
+    my $path = "/api/queues/$calling/call_next/";
+    my @keyed = map { call(POST => $path, as => 'doctor', headers => { 'Idempotency-Key' => "call-$calling" })->{json}{visit}{id} } 1 .. 3;
+    is("@keyed", join(' ', ($first[0]) x 3), 'with an Idempotency-Key a call that is sent again answers the same patient');
+    my $room = call(POST => '/api/rooms/', as => 'admin', json => { name => new_name('Room') })->{json}{id};
+    my @roomed = map { call(POST => $path, as => 'doctor', json => { room => $room }) } 1 .. 2;
+    is("$roomed[0]{json}{visit}{id} $roomed[1]{status}", "$first[1] 409", 'with a room the second is refused');
+    is($roomed[1]{json}{detail} =~ s/.*: //r, 'token 2', '... and names who is inside');
+    is(join(' ', map { call(POST => $path, as => 'doctor')->{json}{visit}{id} } 1 .. 2), "$first[2] $first[3]", 'without either it cannot be told from another call');
+    is(db("SELECT count(*) FROM clinicq.visit WHERE queue_id = $calling AND status = 'START'"), 4, '... and nobody was called twice');
+}
+
 # Four doctors call forty patients at once: each patient once, in the order of tokens for each doctor.
 my $busy = new_queue();
 my @waiting = map { new_visit($busy) } 1 .. 40;
