@@ -15,7 +15,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'clinicq_seal_now';
 COMMENT ON FUNCTION clinicq_audit.seal_now() IS
     'Seals every event that is committed and not sealed yet; returns size and root of the tree. The keeper does the same by itself. '
-    'Errors: 25001 in a transaction of REPEATABLE READ or SERIALIZABLE; XX001 the tree is not what the last seal says; 55000 before migrate(). Who: admin, auditor.';
+    'Errors: 25001 in a transaction of REPEATABLE READ or SERIALIZABLE; 25006 in one that only reads, as on a standby; XX001 the tree is not what the last seal says; 55000 before migrate(). Who: admin, auditor.';
 
 CREATE FUNCTION clinicq_audit.peaks_line(size bigint) RETURNS text
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED

@@ -1,7 +1,5 @@
 #include "export.h"
 
-#include "access/xact.h"
-#include "access/xlog.h"
 #include "actor.h"
 #include "error.h"
 #include "fmgr.h"
@@ -18,15 +16,15 @@ QUERY(export_event,
       " AND actor_name = $3 AND changes = $4::jsonb AND at > now() - interval '1 day'",
       TIMESTAMPTZOID, INT8OID, TEXTOID, TEXTOID);
 
-AuditKey export_begin(const char *detail) {
+AuditKey export_begin(const char *entity, const char *detail) {
     if (setting_is(SETTING_AUDIT_EXPORTS, "off"))
         return (AuditKey){0};
-    if (XactReadOnly || RecoveryInProgress())
+    if (!query_may_write())
         ereport(ERROR, errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
                 errmsg("nothing can be exported where the export cannot be recorded"),
                 errdetail("The transaction is read-only, or the server a standby."),
                 errhint("Export in a transaction that may write, on the primary server."));
-    return audit_event_with("EXPORT", "export", 0, detail, "done");
+    return audit_event_with("EXPORT", entity, 0, detail, "done");
 }
 
 bool export_was_begun(AuditKey key, const char *detail) {
@@ -51,7 +49,7 @@ Datum clinicq_begin_export(PG_FUNCTION_ARGS) {
     json_text(&detail, "format", "sql");
     appendStringInfoChar(&detail, '}');
     SPI_connect();
-    export_begin(detail.data);
+    export_begin("export", detail.data);
     SPI_finish();
     PG_RETURN_VOID();
 }

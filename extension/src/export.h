@@ -9,11 +9,11 @@
 #include "audit.h"
 
 /*
- * Notes that the present actor begins an export; detail is a JSON object that says of what. Without
- * the setting audit_exports nothing is noted, and the key is zero. Between SPI_connect and
- * SPI_finish. 25006 where nothing can be written.
+ * Notes that the present actor begins an export; entity: export or report; detail is a JSON object
+ * that says of what. Without the setting audit_exports nothing is noted, and the key is zero.
+ * Between SPI_connect and SPI_finish. 25006 where nothing can be written.
  */
-extern AuditKey export_begin(const char *detail);
+extern AuditKey export_begin(const char *entity, const char *detail);
 
 /* Whether this export of the actor's was noted within the last day. */
 extern bool export_was_begun(AuditKey key, const char *detail);

@@ -148,7 +148,7 @@ static void begin(Export *e, Fields *query) {
         faults_add(query->faults, "cursor", "must be one that a page named");
     faults_raise(query->faults);
     if (e->first)
-        e->event = export_begin(e->detail.data);
+        e->event = export_begin("export", e->detail.data);
     else if (!export_was_begun(e->event, e->detail.data)) {
         faults_add(query->faults, "cursor", "belongs to no export of yours of the last day");
         faults_raise(query->faults);

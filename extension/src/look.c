@@ -86,12 +86,12 @@ static void look(const Tally *tally) {
 
     if (gather(tally))
         return;
-    if (!actor_current()->http)
-        written_remember(tally);
-    else if (GetTopTransactionIdIfAny() == InvalidTransactionId)
+    if (actor_current()->http && GetTopTransactionIdIfAny() == InvalidTransactionId)
         set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
                           true, 0, false);
     tally_write(tally);
+    if (!actor_current()->http)
+        written_remember(tally);
     SPI_tuptable = rows;
 }
 

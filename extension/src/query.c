@@ -1,6 +1,8 @@
 #include "query.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
+#include "access/xlog.h"
 
 static uint64 query_run(KeptQuery *query, const Datum *args, const char *nulls, bool read_only) {
     int code;
@@ -27,6 +29,10 @@ uint64 query_read(KeptQuery *query, const Datum *args, const char *nulls) {
 
 uint64 query_write(KeptQuery *query, const Datum *args, const char *nulls) {
     return query_run(query, args, nulls, false);
+}
+
+bool query_may_write(void) {
+    return !XactReadOnly && !RecoveryInProgress();
 }
 
 void row_values(uint64 row, Datum *values, bool *nulls) {

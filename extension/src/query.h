@@ -36,6 +36,9 @@ typedef struct KeptQuery {
 extern uint64 query_read(KeptQuery *query, const Datum *args, const char *nulls);
 extern uint64 query_write(KeptQuery *query, const Datum *args, const char *nulls);
 
+/* False in a read-only transaction, as is every one on a hot standby. */
+extern bool query_may_write(void);
+
 /* All columns of a row of SPI_tuptable, as they stand there. */
 extern void row_values(uint64 row, Datum *values, bool *nulls);
 

@@ -3,10 +3,8 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "access/xlog.h"
 #include "actor.h"
-#include "audit.h"
+#include "export.h"
 #include "clock.h"
 #include "dispatch.h"
 #include "error.h"
@@ -191,7 +189,7 @@ static void record_export(const Report *report, const Datum *args, const char *n
     appendStringInfoChar(detail, '{');
     append_asked(detail, report, args, nulls);
     appendStringInfoChar(detail, '}');
-    audit_event_with("EXPORT", "report", 0, detail->data, "done");
+    export_begin("report", detail->data);
 }
 
 static void append_file_name(StringInfo headers, const Report *report, const Datum *args) {
@@ -255,7 +253,7 @@ Datum clinicq_api_get_report(PG_FUNCTION_ARGS) {
     safe = !is_second(query, "safe", "on", "off");
     read_arguments(query, &report, args, nulls);
     /* Without the keeper, those who read reports keep them quick. */
-    if (!XactReadOnly && !RecoveryInProgress())
+    if (query_may_write())
         report_summarise(1);
     run(&report, args, nulls);
     return csv ? csv_reply(&report, args, nulls, caller, safe)

@@ -473,6 +473,10 @@ Datum clinicq_seal_now(PG_FUNCTION_ARGS) {
     StringInfoData root;
 
     actor_require(ROLE_ADMIN | ROLE_AUDITOR);
+    if (!query_may_write())
+        ereport(ERROR, errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+                errmsg("the audit log cannot be sealed in a transaction that only reads"),
+                errhint("Seal on the primary server."));
     if (get_call_result_type(fcinfo, NULL, &shape) != TYPEFUNC_COMPOSITE)
         elog(ERROR, "seal_now() must return a record");
     initStringInfo(&root);

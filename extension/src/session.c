@@ -271,7 +271,7 @@ bool session_authenticate(const char *token) {
         actor_set_due("the password was for one time and has to be changed first");
     else if (totp_is_due(user_id, roles))
         actor_set_due("a second factor has to be set up first");
-    if (now - last_used > TOUCH_INTERVAL) {
+    if (now - last_used > TOUCH_INTERVAL && query_may_write()) {
         args[1] = TimestampTzGetDatum(sliding_expiry(roles));
         args[2] = TimestampTzGetDatum(last_used);
         args[3] = IntervalPGetDatum(&(Interval){.day = days_at_most(roles)});

@@ -1,7 +1,5 @@
 #include "tally.h"
 
-#include "access/xact.h"
-#include "access/xlog.h"
 #include "actor.h"
 #include "fmgr.h"
 #include "gather.h"
@@ -103,7 +101,7 @@ static Datum text_or_null(const char *value, char *is_null) {
 }
 
 static void require_writing(void) {
-    if (XactReadOnly || RecoveryInProgress())
+    if (!query_may_write())
         ereport(ERROR, errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
                 errmsg("this cannot be shown where the look cannot be recorded"),
                 errdetail("The transaction is read-only, or the server a standby."),

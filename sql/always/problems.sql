@@ -27,6 +27,7 @@ INSERT INTO clinicq.problem (sqlstate, status, type, title, reveal, shipped) VAL
     ('QC429', 429, 'too-many-requests', 'Too many requests', true, true),
     ('53400', 503, 'numbers-used-up', 'No number is left to give', true, true),
     ('55000', 503, 'not-ready', 'The database is being set up', false, true),
+    ('25006', 503, 'read-only', 'The database server is a standby, where neither changes nor looks at records can be recorded', false, true),
     ('55P03', 503, 'busy', 'The record is in use by another request; try again', false, true),
     ('57014', 503, 'timeout', 'The request took too long', false, true),
     ('40001', 503, 'busy', 'Another request changed the same record; try again', false, true),

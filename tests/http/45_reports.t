@@ -108,6 +108,10 @@ report('no_shows', "$period&format=csv");
 is(db($exports), $before + 1, 'CSV leaves one');
 is(db("SELECT concat_ws(' ', actor_name, door, changes->>'report', changes->>'from', changes->>'queue', changes->>'count') FROM clinicq.audit_event WHERE action = 'EXPORT' ORDER BY id DESC LIMIT 1"),
     "admin http no_shows $day $queue 1", '... that says who and what');
+set_setting('audit_exports', 'off');
+report('no_shows', "$period&format=csv");
+is(db($exports), $before + 1, '... and none where audit_exports is off');
+set_setting('audit_exports', 'on');
 
 # Bad parameters, all at once.
 refused(report('waiting_time', 'from=yesterday&to=2026-02-30&queue=x&format=xls&safe=maybe'), 400, [qw(from to queue format safe)], 'every bad parameter is named');
