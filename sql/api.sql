@@ -150,6 +150,20 @@ COMMENT ON FUNCTION clinicq_api.list_events(text[], jsonb, text) IS
     'outcome, door, client, request_id; page_size up to 500, then next. A page looks at 100,000 events at the most, so one that is not full may have a next. '
     'Events without id are still being counted. Who is no auditor does not see changes of restricted patients, nor what was searched. Who: admin, auditor.';
 
+CREATE FUNCTION clinicq_api.queue_events(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_queue_events';
+COMMENT ON FUNCTION clinicq_api.queue_events(text[], jsonb, text) IS
+    'What happens in a queue, as it happens, as Server-Sent Events: first one named snapshot with the open visits of today, then one named visit for each move. '
+    'The header Last-Event-ID, or the parameter last_event_id, goes on behind that event; where it is too far back there is a new snapshot. '
+    'Errors: P0002 no such queue. Who: admin, doctor, assistant, display.';
+
+CREATE FUNCTION clinicq_api.board_events(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_board_events';
+COMMENT ON FUNCTION clinicq_api.board_events(text[], jsonb, text) IS
+    'What happens in all queues, as it happens, as Server-Sent Events: first one named snapshot with the open visits of today, then one named visit for each move. '
+    'The header Last-Event-ID, or the parameter last_event_id, goes on behind that event; where it is too far back there is a new snapshot. '
+    'Who: admin, doctor, assistant, display.';
+
 CREATE FUNCTION clinicq_api.list_visits(path text[], query jsonb, body text) RETURNS clinicq_api.reply
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_list_visits';
 COMMENT ON FUNCTION clinicq_api.list_visits(text[], jsonb, text) IS

@@ -1,9 +1,9 @@
 CREATE FUNCTION clinicq_api.openapi(path text[], query jsonb, body text) RETURNS clinicq_api.reply
 LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $function$
     WITH condition AS (
-        SELECT r.method, r.path, r.method <> 'GET' AND r.who <> '{anyone}' AS keyed, r.method = 'GET' AS reads,
+        SELECT r.method, r.path, r.method <> 'GET' AND r.who <> '{anyone}' AS keyed, r.method = 'GET' AND NOT e.streams AS reads, e.streams,
             r.method <> 'GET' AND r.path ~ '^/api/(patients/{registration_number}|queues/{id}|visits/{id})/' AS matched
-        FROM clinicq.route r
+        FROM clinicq.route r, LATERAL (SELECT r.path LIKE '/api/%/events') AS e (streams)
     ),
     operation AS (
         SELECT r.path, lower(r.method) AS method, jsonb_strip_nulls(jsonb_build_object(
@@ -43,14 +43,16 @@ LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET stan
                     ) AS q (routes, name, schema, description)
                     WHERE r.path LIKE '/api/audit/_%/' AND split_part(r.path, '/', 4) = ANY (string_to_array(q.routes, ' '))
                     UNION ALL
+                    SELECT '{"name": "last_event_id", "in": "query", "schema": {"type": "integer"}, "description": "As Last-Event-ID, which goes first."}'::jsonb WHERE c.streams
+                    UNION ALL
                     SELECT jsonb_build_object('$ref', '#/components/parameters/' || h.name)
-                    FROM (VALUES ('Idempotency-Key', c.keyed), ('If-Match', c.matched), ('If-None-Match', c.reads)) AS h (name, taken) WHERE h.taken
+                    FROM (VALUES ('Idempotency-Key', c.keyed), ('If-Match', c.matched), ('If-None-Match', c.reads), ('Last-Event-ID', c.streams)) AS h (name, taken) WHERE h.taken
                 ) AS p (parameter)),
             'requestBody', CASE r.body WHEN 'fields' THEN '{"content": {
                 "application/json": {"schema": {"type": "object"}},
                 "application/x-www-form-urlencoded": {"schema": {"type": "object"}},
                 "multipart/form-data": {"schema": {"type": "object"}}}}'::jsonb END,
-            'responses', jsonb_build_object('2XX', jsonb_build_object('description', 'Done.', 'content', '{"application/json": {}}'::jsonb,
+            'responses', jsonb_build_object('2XX', jsonb_build_object('description', 'Done.', 'content', CASE WHEN c.streams THEN '{"text/event-stream": {"schema": {"type": "string"}}}' ELSE '{"application/json": {}}' END::jsonb,
                     'headers', (SELECT jsonb_object_agg(h.name, jsonb_build_object('$ref', '#/components/headers/' || h.name))
                         FROM (VALUES ('ETag', c.reads OR c.matched), ('Idempotency-Replayed', c.keyed)) AS h (name, sent) WHERE h.sent)),
                 'default', '{"$ref": "#/components/responses/problem"}'::jsonb)
@@ -77,7 +79,9 @@ LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET stan
                 "If-Match": {"name": "If-Match", "in": "header", "schema": {"type": "string"},
                     "description": "ETags of GET, or *: the change is made only if one of them is that of now."},
                 "If-None-Match": {"name": "If-None-Match", "in": "header", "schema": {"type": "string"},
-                    "description": "ETags that are at hand: 304 where one of them is that of now."}}'::json,
+                    "description": "ETags that are at hand: 304 where one of them is that of now."},
+                "Last-Event-ID": {"name": "Last-Event-ID", "in": "header", "schema": {"type": "integer"},
+                    "description": "The id of the last event that was received: the stream goes on behind it."}}'::json,
             'headers', '{
                 "ETag": {"schema": {"type": "string"}, "description": "Strong; changes with every byte of the body."},
                 "Idempotency-Replayed": {"schema": {"type": "string", "enum": ["true"]}, "description": "The reply is that of an earlier request with this Idempotency-Key."}}'::json,

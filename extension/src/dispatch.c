@@ -189,7 +189,7 @@ static void add_header(const char *name, const char *value, Datum *columns, bool
 /*
  * The ETag of a reply that shows something, whole; 304 where the client has it. The body goes with
  * that too: its length is the reply's Content-Length (RFC 9110, 8.6). The representation of a reply
- * in pages is all of them.
+ * in pages is all of them, that of a stream of events never whole.
  */
 static void add_etag(const Route *route, FunctionCallInfo fcinfo, Datum *columns, bool *nulls) {
     int status = DatumGetInt32(columns[0]);
@@ -201,7 +201,8 @@ static void add_etag(const Route *route, FunctionCallInfo fcinfo, Datum *columns
     if (!nulls[2]) {
         char *headers = TextDatumGetCString(columns[2]);
 
-        if (headers_name(headers, "ETag") || headers_name(headers, "Next-Page"))
+        if (headers_name(headers, "ETag") || headers_name(headers, "Next-Page") ||
+            headers_name(headers, "Feed-Position"))
             return;
     }
     body = DatumGetTextPP(columns[1]);

@@ -1,8 +1,10 @@
 #include "feed.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "actor.h"
 #include "cache.h"
+#include "clock.h"
 #include "commands/async.h"
 #include "commands/trigger.h"
 #include "error.h"
@@ -11,8 +13,10 @@
 #include "json.h"
 #include "keeper.h"
 #include "patient.h"
+#include "priority.h"
 #include "query.h"
 #include "restriction.h"
+#include "visit.h"
 
 PG_FUNCTION_INFO_V1(clinicq_feed_wake);
 PG_FUNCTION_INFO_V1(clinicq_feed_advance);
@@ -20,6 +24,7 @@ PG_FUNCTION_INFO_V1(clinicq_feed);
 
 #define CHANNEL     "clinicq_feed"
 #define PLACED_ONCE 1000
+#define REPLAY_SPAN 10000 /* positions that a replay looks through, of whatever queue */
 
 QUERY(feed_unplaced, "SELECT FROM clinicq.visit_event WHERE position IS NULL LIMIT 1");
 /* One assigner at a time: its snapshot is taken after the lock, which ends after its commit. */
@@ -32,16 +37,30 @@ QUERY(feed_assign,
       INT4OID);
 QUERY(feed_end, "SELECT position FROM clinicq.visit_event WHERE position IS NOT NULL"
                 " ORDER BY position DESC LIMIT 1");
+QUERY(feed_begin, "SELECT position FROM clinicq.visit_event WHERE position IS NOT NULL"
+                  " ORDER BY position LIMIT 1");
+/* What feed_append_visit reads comes first: a visit with state, time and room of its own, or of the
+ * event that left it so. */
+#define FEED_VISIT                                                                           \
+    "v.id, v.token_number, v.service_day, v.created_at, v.queue_id, q.name, q.token_prefix," \
+    " q.clinic_id, v.priority, p.registration_number, p.name, p.restricted, r.name, "
+#define FEED_JOINS                                   \
+    " JOIN clinicq.patient p ON p.id = v.patient_id" \
+    " JOIN clinicq.queue q ON q.id = v.queue_id LEFT JOIN clinicq.room r ON r.id = "
 QUERY(feed_rows,
-      "SELECT e.position, v.queue_id, e.at, e.move, e.from_status, e.to_status, v.id,"
-      " v.token_number, q.token_prefix, q.name, e.room_id, r.name, p.registration_number, p.name,"
-      " p.restricted"
-      " FROM clinicq.visit_event e JOIN clinicq.visit v ON v.id = e.visit_id"
-      " JOIN clinicq.patient p ON p.id = v.patient_id JOIN clinicq.queue q ON q.id = v.queue_id"
-      " LEFT JOIN clinicq.room r ON r.id = e.room_id"
+      "SELECT " FEED_VISIT "e.to_status, e.at, e.position, e.move, e.from_status,"
+      " (extract(epoch FROM clock_timestamp() - e.at) * 1000000)::bigint"
+      " FROM clinicq.visit_event e JOIN clinicq.visit v ON v.id = e.visit_id" FEED_JOINS "e.room_id"
       " WHERE e.position > $1 AND e.position <= $2 AND ($3 = 0 OR v.queue_id = $3)"
       " ORDER BY e.position LIMIT $4",
       INT8OID, INT8OID, INT8OID, INT4OID);
+QUERY(feed_open_visits,
+      "SELECT " FEED_VISIT "v.status, v.updated_at FROM clinicq.visit v" FEED_JOINS "v.room_id"
+      " JOIN unnest($2::bigint[], $3::date[]) AS today (clinic_id, day)"
+      "  ON today.clinic_id = q.clinic_id AND today.day = v.service_day"
+      " WHERE v.status IN ('WAITING', 'START', 'IN_ROOM', 'HELD') AND ($1 = 0 OR v.queue_id = $1)"
+      " ORDER BY q.name, v.token_number, v.id",
+      INT8OID, INT8ARRAYOID, DATEARRAYOID);
 
 static bool written = false; /* by this transaction */
 
@@ -79,6 +98,22 @@ bool feed_place(void) {
     return placed == PLACED_ONCE;
 }
 
+void feed_place_all(void) {
+    if (XactReadOnly || RecoveryInProgress())
+        return;
+    while (feed_place())
+        ;
+}
+
+int64 feed_last(void) {
+    return query_read(&feed_end, NULL, NULL) > 0 ? row_int64(0, 1) : 0;
+}
+
+bool feed_reaches(int64 after, int64 last) {
+    return after <= last && last - after <= REPLAY_SPAN &&
+           query_read(&feed_begin, NULL, NULL) > 0 && row_int64(0, 1) <= after + 1;
+}
+
 uint64 feed_read(int64 after, int64 last, int64 queue_id, int most) {
     Datum args[4] = {Int64GetDatum(after), Int64GetDatum(last), Int64GetDatum(queue_id),
                      Int32GetDatum(most)};
@@ -86,28 +121,51 @@ uint64 feed_read(int64 after, int64 last, int64 queue_id, int most) {
     return query_read(&feed_rows, args, NULL);
 }
 
-void feed_append_json(StringInfo json, uint64 row, bool display) {
-    bool restricted = row_bool(row, 15);
-    char *name = row_text(row, 14);
+uint64 feed_read_open(int64 queue_id) {
+    Datum args[3] = {Int64GetDatum(queue_id)};
 
+    clock_todays(&args[1], &args[2]);
+    return query_read(&feed_open_visits, args, NULL);
+}
+
+int64 feed_position(uint64 row) {
+    return row_int64(row, 16);
+}
+
+void feed_append_visit(StringInfo json, uint64 row, bool display) {
+    bool restricted = row_bool(row, 12);
+    char *name = row_text(row, 11);
+
+    json_comma(json);
     appendStringInfoChar(json, '{');
-    json_int(json, "position", row_int64(row, 1));
-    json_timestamp(json, "at", row_int64(row, 3), "Z");
-    json_text(json, "move", row_text(row, 4));
-    json_int(json, "visit", row_int64(row, 7));
-    json_int(json, "queue", row_int64(row, 2));
-    json_text(json, "queue_name", row_text(row, 10));
-    json_text(json, "token_prefix", row_text(row, 9));
-    json_int(json, "token_number", row_int32(row, 8));
-    json_text(json, "from_status", row_text(row, 5));
-    json_text(json, "status", row_text(row, 6));
-    json_text(json, "room_name", row_text(row, 12));
+    json_int(json, "id", row_int64(row, 1));
+    json_int(json, "token_number", row_int32(row, 2));
+    json_text(json, "token", visit_token_text(row_text(row, 7), row_int32(row, 2)));
+    json_date(json, "visit_date", row_int32(row, 3));
+    json_text(json, "status", row_text(row, 14));
+    json_timestamp(json, "created_at", row_int64(row, 4), "Z");
+    json_timestamp(json, "updated_at", row_int64(row, 15), "Z");
+    json_int(json, "queue", row_int64(row, 5));
+    json_text(json, "queue_name", row_text(row, 6));
+    json_text(json, "priority", priority_name(row_int64(row, 8), row_int16(row, 9)));
+    json_text(json, "room", row_text(row, 13));
     if (!display)
-        json_text(json, "patient_registration_number", row_text(row, 13));
+        json_text(json, "patient_registration_number", row_text(row, 10));
     json_text(json, "patient_full_name",
               display      ? patient_display_name(name, restricted)
               : restricted ? RESTRICTED_NAME
                            : name);
+    appendStringInfoChar(json, '}');
+}
+
+void feed_append_event(StringInfo json, uint64 row, bool display) {
+    appendStringInfoChar(json, '{');
+    json_int(json, "position", feed_position(row));
+    json_timestamp(json, "at", row_int64(row, 15), "Z");
+    json_text(json, "move", row_text(row, 17));
+    json_text(json, "from_status", row_text(row, 18));
+    json_key(json, "visit");
+    feed_append_visit(json, row, display);
     appendStringInfoChar(json, '}');
 }
 
@@ -120,8 +178,7 @@ Datum clinicq_feed_advance(PG_FUNCTION_ARGS) {
     if (get_call_result_type(fcinfo, NULL, &shape) != TYPEFUNC_COMPOSITE)
         elog(ERROR, "clinicq_feed_advance must return a record");
     SPI_connect();
-    while (feed_place())
-        ;
+    feed_place_all();
     values[0] = Int64GetDatum(query_write(&feed_end, NULL, NULL) > 0 ? row_int64(0, 1) : 0);
     values[1] = BoolGetDatum(keeper_feeds());
     SPI_finish();
@@ -132,13 +189,13 @@ static Datum json_of(uint64 row, bool display) {
     StringInfoData json;
 
     initStringInfo(&json);
-    feed_append_json(&json, row, display);
+    feed_append_event(&json, row, display);
     return PointerGetDatum(cstring_to_text_with_len(json.data, json.len));
 }
 
 Datum clinicq_feed(PG_FUNCTION_ARGS) {
     ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-    bool nulls[4] = {false};
+    bool nulls[5] = {false};
     uint64 rows;
 
     cache_require_ready();
@@ -149,8 +206,9 @@ Datum clinicq_feed(PG_FUNCTION_ARGS) {
     rows = feed_read(PG_GETARG_INT64(0), PG_INT64_MAX, 0,
                      Max(0, Min(PG_GETARG_INT32(1), PLACED_ONCE)));
     for (uint64 row = 0; row < rows; row++) {
-        Datum values[4] = {Int64GetDatum(row_int64(row, 1)), Int64GetDatum(row_int64(row, 2)),
-                           json_of(row, false), json_of(row, true)};
+        Datum values[5] = {Int64GetDatum(feed_position(row)), Int64GetDatum(row_int64(row, 5)),
+                           Int64GetDatum(row_int64(row, 19)), json_of(row, false),
+                           json_of(row, true)};
 
         tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
     }

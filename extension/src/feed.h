@@ -17,13 +17,27 @@ extern void feed_init(void);
  */
 extern bool feed_place(void);
 
+/* Does so until none is left; nothing where this transaction may not write. */
+extern void feed_place_all(void);
+
+/* The last position, 0 if there is none, as the statement in progress sees it. */
+extern int64 feed_last(void);
+
+/* Whether all that came behind a position is still there, and not too much to be sent again. */
+extern bool feed_reaches(int64 after, int64 last);
+
 /*
  * Fills SPI_tuptable with the events behind a position in order, up to `last` and at most `most`,
- * of one queue (0: of all), for feed_append_json.
+ * of one queue (0: of all), for feed_append_event.
  */
 extern uint64 feed_read(int64 after, int64 last, int64 queue_id, int most);
+extern int64 feed_position(uint64 row);
 
-/* A row of feed_read as JSON: for a display, or for the staff. */
-extern void feed_append_json(StringInfo json, uint64 row, bool display);
+/* Fills SPI_tuptable with the open visits of today, for feed_append_visit. */
+extern uint64 feed_read_open(int64 queue_id);
+
+/* JSON of a row: for a display, or for the staff. An event has the visit as it left it. */
+extern void feed_append_event(StringInfo json, uint64 row, bool display);
+extern void feed_append_visit(StringInfo json, uint64 row, bool display);
 
 #endif

@@ -43,10 +43,13 @@ bool call_query(struct request *r) {
     bool ok;
 
     r->call.parameters[P_QUERY] = NULL;
-    if (r->query_len == 0)
+    if (r->query_len == 0 && r->last_event_id == NULL)
         return true;
     object = json_object_new_object();
     ok = query_parse(object, r->query, r->query_len) == QUERY_OK;
+    /* a browser that comes back repeats its address */
+    if (r->last_event_id != NULL)
+        json_object_object_add(object, "last_event_id", json_object_new_string(r->last_event_id));
     if (ok && json_object_object_length(object) > 0)
         r->call.parameters[P_QUERY] = object_text(r, object);
     json_object_put(object);

@@ -3,7 +3,7 @@
 #include "clock.h"
 #include "log.h"
 #include "memory.h"
-#include "pool.h"
+#include "polling.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,10 +13,7 @@
 
 static struct {
     struct catalogue *current;
-    struct call call;
-    bool asking;
-    bool closing;
-    int64_t at;
+    struct polling polling;
     char *complaint; /* the last one, so that it is logged once */
 } state;
 
@@ -32,7 +29,7 @@ static void complain(const char *what) {
     log_event(LOG_WARNING, "no catalogue: %s", what);
 }
 
-static void take(const char *text) {
+static void replace(const char *text) {
     struct catalogue *fresh;
     const char *reason;
 
@@ -51,41 +48,28 @@ static void take(const char *text) {
     state.complaint = NULL;
 }
 
-static void answered(struct call *call) {
-    PGresult *result = call->result;
-
-    state.asking = false;
-    call->result = NULL;
+static int64_t take(const struct call *call, const char *text) {
     if (call->outcome != CALL_RESULT)
         complain("the database did not answer");
     else if (call->failed)
-        complain(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
-    else if (PQntuples(result) != 1 || PQgetisnull(result, 0, 0))
+        complain(PQresultErrorField(call->result, PG_DIAG_MESSAGE_PRIMARY));
+    else if (text == NULL)
         complain("clinicq_api.catalogue gave nothing");
     else
-        take(PQgetvalue(result, 0, 0));
-    PQclear(result);
-    state.at = clock_us() + (state.current != NULL ? POLL : RETRY);
+        replace(text);
+    return state.current != NULL ? POLL : RETRY;
 }
 
 void catalogue_open(void) {
-    state.call.class = CALL_SLOW;
-    state.call.sql = "SELECT clinicq_api.catalogue()";
-    state.call.done = answered;
-    list_init(&state.call.queue);
-    list_init(&state.call.deadline);
+    polling_open(&state.polling, "SELECT clinicq_api.catalogue()", take);
 }
 
 void catalogue_tick(int64_t now) {
-    if (state.asking || now < state.at)
-        return;
-    state.at = now + RETRY;
-    if (pool_ready(CALL_SLOW))
-        state.asking = pool_submit(&state.call);
+    polling_tick(&state.polling, now);
 }
 
 int64_t catalogue_next(void) {
-    return state.asking ? CLOCK_NEVER : state.at;
+    return polling_next(&state.polling);
 }
 
 void catalogue_close(void) {

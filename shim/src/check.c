@@ -61,6 +61,24 @@ static bool is_private(PGconn *pg) {
     return yes;
 }
 
+/* Where a connection string of its own is given. */
+static void check_events(struct checks *all, const struct config *c) {
+    const char *const names[] = {"dbname", "connect_timeout", "fallback_application_name", NULL};
+    const char *const values[] = {c->events_dsn, "5", "clinicq-shim check", NULL};
+    PGconn *pg;
+    bool known;
+
+    if (c->events_dsn[0] == '\0')
+        return;
+    pg = PQconnectdbParams(names, values, 1);
+    require(all, "event connection is private", is_private(pg),
+            "use a socket, or put sslmode=verify-full and sslrootcert into CLINICQ_EVENTS_DSN");
+    is_true(pg, "SELECT clinicq_api.feed_advance() IS NOT NULL", &known);
+    require(all, "event connection answers", known,
+            "let CLINICQ_EVENTS_DSN lead to the database of CLINICQ_SHIM_DSN, as clinicq_shim");
+    PQfinish(pg);
+}
+
 static void check_database(struct checks *all, const struct config *c) {
     const char *const names[] = {"dbname", "connect_timeout", "fallback_application_name", NULL};
     const char *const values[] = {c->dsn, "5", "clinicq-shim check", NULL};
@@ -97,6 +115,11 @@ static void check_database(struct checks *all, const struct config *c) {
         require(all, "no demo users", known && yes,
                 "shut them out, as an administrator in the database: "
                 "SELECT clinicq.disable_demo_users()");
+    }
+    if (known) {
+        yes = is_true(pg, "SELECT keeper FROM clinicq_api.feed_advance()", &known);
+        add(all, "events come at once", known && yes ? CHECK_OK : CHECK_WARNING,
+            "put clinicq into shared_preload_libraries; without its keeper events are up to 1 s late");
     }
     PQfinish(pg);
 }
@@ -138,6 +161,7 @@ static void run(struct checks *all, const struct config *c) {
             : CHECK_WARNING,
         "leave CLINICQ_*_BURST and CLINICQ_ADDRESS_CONNECTIONS above 0");
     check_database(all, c);
+    check_events(all, c);
 }
 
 static bool passed(const struct checks *all) {

@@ -53,6 +53,8 @@ static void uncount(struct client *client) {
     if (client->shut)
         return;
     client->shut = true;
+    if (client->streams)
+        return;
     if (client->too_many)
         clients.reserve--;
     else
@@ -150,6 +152,19 @@ void client_phase(struct client *client, enum client_phase phase) {
 void client_refuse(struct client *client) {
     shutdown(client->fd, SHUT_RD);
     client_phase(client, CLIENT_REFUSED);
+}
+
+void client_stream(struct client *client) {
+    if (client->shut || client->too_many || client->streams)
+        return;
+    client->streams = true;
+    clients.served--;
+    peer_leave(client->same);
+}
+
+void client_cut(struct client *client) {
+    if (!client->shut)
+        shut(client);
 }
 
 unsigned client_count(void) {

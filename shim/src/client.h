@@ -32,6 +32,7 @@ struct client {
     int fd;
     bool too_many; /* it stays in CLIENT_RESERVE */
     bool shut;
+    bool streams;      /* counted apart */
     struct peer *same; /* the connections of its address */
     bool trusted;      /* a proxy whose X-Forwarded-For counts */
     struct address peer;
@@ -49,6 +50,10 @@ void client_free(struct client *client);
 void client_phase(struct client *client, enum client_phase phase);
 /* Reads no more of it, and gives it a moment to take a reply. */
 void client_refuse(struct client *client);
+/* It is a stream of events from now on, which has a limit of its own. */
+void client_stream(struct client *client);
+/* Ends it at once. */
+void client_cut(struct client *client);
 unsigned client_count(void);
 uint64_t client_accepted(void);
 /* Connections that came beyond a limit, and idle ones that were closed for others. */

@@ -50,6 +50,9 @@ static const struct option options[] = {
          "libpq connection string of the database (environment only)"),
     TEXT("CLINICQ_SHIM_DSN_FILE", dsn_file, "", false,
          "file whose first line is the connection string, instead"),
+    TEXT("CLINICQ_EVENTS_DSN", events_dsn, "", true,
+         "connection string for the feed of events, which no pooler may stand in front of "
+         "(environment only); empty = the database's"),
     TEXT("CLINICQ_ADDRESS", address, "127.0.0.1", false, "IPv4 or IPv6 address to listen on"),
     NUMBER("CLINICQ_PORT", port, "8080", 1, 65535, "port of the API"),
     NUMBER("CLINICQ_METRICS_PORT", metrics_port, "9080", 0, 65535,
@@ -111,6 +114,15 @@ static const struct option options[] = {
            "client connections at once; past them the oldest idle one is closed"),
     NUMBER("CLINICQ_ADDRESS_CONNECTIONS", address_connections, "512", 0, 1000000,
            "client connections of one address (IPv6: of one /64) at once; 0 = no limit"),
+    NUMBER("CLINICQ_STREAMS", streams, "2000", 0, 1000000,
+           "streams of events at once, besides CLINICQ_MAX_CONNECTIONS; more get 503"),
+    NUMBER("CLINICQ_USER_STREAMS", user_streams, "200", 1, 1000000,
+           "streams of events of one user at once; more get 503"),
+    NUMBER("CLINICQ_HEARTBEAT_MS", heartbeat_ms, "15000", 100, 3600000,
+           "after so long without an event a stream gets a sign of life"),
+    NUMBER(
+        "CLINICQ_STREAM_CHECK_MS", stream_check_ms, "60000", 100, 3600000,
+        "a stream's session is looked at, and touched, so often at the least; the stream ends with it"),
     NUMBER("CLINICQ_DRAIN_TIMEOUT_MS", drain_timeout_ms, "10000", 0, 3600000,
            "how long requests under way may go on after SIGTERM"),
     TEXT("CLINICQ_LOG_FILE", log_file, "", false,
@@ -278,6 +290,10 @@ static void check_dsn(struct config *c) {
         refuse("%s: is not a libpq connection string",
                c->dsn_file[0] != '\0' ? "CLINICQ_SHIM_DSN_FILE" : "CLINICQ_SHIM_DSN");
     PQconninfoFree(parsed);
+    parsed = PQconninfoParse(c->events_dsn, NULL);
+    if (parsed == NULL)
+        refuse("CLINICQ_EVENTS_DSN: is not a libpq connection string");
+    PQconninfoFree(parsed);
 }
 
 static void check_texts(struct config *c) {
@@ -344,6 +360,7 @@ void config_load(struct config *c, int argc, char **argv) {
 void config_free(struct config *c) {
     free(c->dsn);
     free(c->dsn_file);
+    free(c->events_dsn);
     free(c->address);
     free(c->allowed_hosts);
     free(c->cors_origins);

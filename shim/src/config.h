@@ -11,6 +11,7 @@ struct config {
     bool check;          /* only check, and print the table */
     char *dsn;
     char *dsn_file;
+    char *events_dsn; /* "" for dsn */
     char *address;
     unsigned port;
     unsigned metrics_port;
@@ -40,6 +41,9 @@ struct config {
     unsigned body_limit;
     unsigned max_connections;
     unsigned address_connections;
+    unsigned streams, user_streams;
+    unsigned heartbeat_ms;
+    unsigned stream_check_ms;
     unsigned drain_timeout_ms;
     char *log_file;
     unsigned log_level; /* enum log_level */

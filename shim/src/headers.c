@@ -128,6 +128,9 @@ static enum MHD_Result read_header(void *arg, enum MHD_ValueKind kind, const cha
         add_to_list(r, &r->if_match, value, value_len);
     } else if (IS("If-None-Match")) {
         add_to_list(r, &r->if_none_match, value, value_len);
+    } else if (IS("Last-Event-ID")) {
+        if (value_len > 0 && value_len < 19 && strspn(value, "0123456789") == value_len)
+            r->last_event_id = value;
     } else if (IS("User-Agent")) {
         r->user_agent = value;
     } else if (IS("X-Request-Id")) {

@@ -176,11 +176,11 @@ void http_open(const struct config *c) {
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (tls ? MHD_USE_TLS : 0), 0,
         NULL, NULL, on_request, NULL, MHD_OPTION_EXTERNAL_LOGGER, http_library_log, NULL,
         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-        c->max_connections + 2 * CLIENT_RESERVE_SIZE, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t) c->header_limit + REPLY_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, 0U,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL, MHD_OPTION_NOTIFY_COMPLETED,
-        on_completed, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL, MHD_OPTION_UNESCAPE_CALLBACK,
-        keep_escapes, NULL, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+        c->max_connections + c->streams + 2 * CLIENT_RESERVE_SIZE,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) c->header_limit + REPLY_MEMORY,
+        MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL,
+        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
 #if MHD_VERSION >= 0x00097701
         /* the strictest: in 1.0.1, 3 differs only by taking a blank before a chunk's extension */
         MHD_OPTION_CLIENT_DISCIPLINE_LVL, 2,

@@ -6,6 +6,8 @@
 #include "client.h"
 #include "clock.h"
 #include "config.h"
+#include "events.h"
+#include "feed.h"
 #include "http.h"
 #include "log.h"
 #include "pool.h"
@@ -86,6 +88,7 @@ static void on_signal(struct loop_source *source, uint32_t events) {
     loop.drain_until = clock_us() + loop.drain_limit;
     http_quiesce();
     client_drain();
+    events_end_all();
 }
 
 void loop_open(void) {
@@ -120,6 +123,8 @@ static int time_to_wait(bool log_held) {
     next = earlier(next, client_next());
     next = earlier(next, catalogue_next());
     next = earlier(next, gauges_next());
+    next = earlier(next, feed_next());
+    next = earlier(next, events_next());
     if (loop.draining)
         next = earlier(next, loop.drain_until);
     return next <= now ? 0 : (int) ((next - now + 999) / 1000);
@@ -142,6 +147,8 @@ void loop_run(const struct config *c) {
         client_tick(now);
         catalogue_tick(now);
         gauges_tick(now);
+        feed_tick(now);
+        events_tick(now);
         http_run();
         admin_run();
         pool_dispatch();
@@ -157,6 +164,7 @@ void loop_run(const struct config *c) {
 void loop_close(void) {
     /* what still waits is answered, then sent as far as the sockets take it */
     pool_close();
+    events_end_all();
     for (unsigned i = 0; i < 3; i++)
         http_run();
     if (client_count() > 0)

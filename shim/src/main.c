@@ -7,6 +7,8 @@
 #include "config.h"
 #include "cookie.h"
 #include "cors.h"
+#include "events.h"
+#include "feed.h"
 #include "host.h"
 #include "http.h"
 #include "limit.h"
@@ -29,8 +31,8 @@
 
 /* Client connections need descriptors; the soft limit is often 1024. */
 static void raise_descriptor_limit(const struct config *c) {
-    rlim_t need = (rlim_t) c->max_connections + c->read_connections + c->write_connections +
-                  c->slow_connections + 128 + 2 * CLIENT_RESERVE_SIZE;
+    rlim_t need = (rlim_t) c->max_connections + c->streams + c->read_connections +
+                  c->write_connections + c->slow_connections + 128 + 2 * CLIENT_RESERVE_SIZE;
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
@@ -80,6 +82,8 @@ int main(int argc, char **argv) {
     pool_open(&config);
     catalogue_open();
     gauges_open();
+    events_open(&config);
+    feed_open(&config);
     http_open(&config);
     admin_open(&config);
     log_event(LOG_INFO, "clinicq-shim %s listens on %s port %u", CLINICQ_VERSION, config.address,
@@ -90,6 +94,7 @@ int main(int argc, char **argv) {
     loop_close();
     catalogue_close();
     gauges_close();
+    feed_close();
     metrics_close();
     request_close();
     call_close();

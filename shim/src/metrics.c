@@ -1,11 +1,13 @@
 #include "metrics.h"
 
 #include "client.h"
+#include "events.h"
 #include "gauges.h"
 #include "limit.h"
 #include "pool.h"
 #include "stream.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,11 +36,16 @@ static const struct {
 static const char *const classes[] = {"read", "write", "slow", "edge", "stream"};
 #define CLASSES (sizeof(classes) / sizeof(classes[0]))
 
+struct histogram {
+    uint64_t counts[BOUNDS + 1];
+    uint64_t sum_us;
+};
+
 static struct {
     struct series *series[BUCKETS];
     unsigned series_count;
-    uint64_t histogram[CLASSES][BOUNDS + 1];
-    uint64_t sum_us[CLASSES];
+    struct histogram durations[CLASSES];
+    struct histogram event_delays;
     uint64_t refusals_unrecorded;
 } metrics;
 
@@ -64,18 +71,27 @@ static struct series *find_series(const char *template, enum method method, unsi
     return s;
 }
 
+static void count(struct histogram *h, int64_t us) {
+    unsigned i = 0;
+
+    while (i < BOUNDS && us > bounds[i].us)
+        i++;
+    h->counts[i]++;
+    h->sum_us += us > 0 ? (uint64_t) us : 0;
+}
+
 void metrics_request(const char *template, enum method method, unsigned status,
                      const struct route *route, bool streamed, int64_t duration_us) {
     struct series *s = find_series(template, method, status);
     unsigned class = streamed ? CLASSES - 1 : route != NULL ? route->class : CALL_CLASSES;
-    unsigned i = 0;
 
     if (s != NULL)
         s->count++;
-    while (i < BOUNDS && duration_us > bounds[i].us)
-        i++;
-    metrics.histogram[class][i]++;
-    metrics.sum_us[class] += (uint64_t) duration_us;
+    count(&metrics.durations[class], duration_us);
+}
+
+void metrics_event(int64_t delay_us) {
+    count(&metrics.event_delays, delay_us);
 }
 
 void metrics_refusal_unrecorded(void) {
@@ -95,27 +111,54 @@ static void write_requests(struct buffer *out) {
                 s->template, method_name(s->method), s->status, (unsigned long long) s->count);
 }
 
+/* labels: "" or `name="value"`. */
+static void write_histogram(struct buffer *out, const char *name, const char *labels,
+                            const struct histogram *h) {
+    const char *comma = *labels != '\0' ? "," : "";
+    char all[64] = "";
+    uint64_t total = 0;
+
+    if (*labels != '\0')
+        snprintf(all, sizeof(all), "{%s}", labels);
+    for (unsigned i = 0; i <= BOUNDS; i++) {
+        total += h->counts[i];
+        buffer_format(out, "clinicq_%s_bucket{%s%sle=\"%s\"} %llu\n", name, labels, comma,
+                      i < BOUNDS ? bounds[i].label : "+Inf", (unsigned long long) total);
+    }
+    buffer_format(out, "clinicq_%s_sum%s %.6f\n", name, all, (double) h->sum_us / 1e6);
+    buffer_format(out, "clinicq_%s_count%s %llu\n", name, all, (unsigned long long) total);
+}
+
 static void write_durations(struct buffer *out) {
     static const char name[] = "http_request_duration_seconds";
+    char label[32];
 
     head(out, name, "histogram",
          "Time from the request line to the end of the reply, by class of the route.");
     for (unsigned c = 0; c < CLASSES; c++) {
-        uint64_t total = 0;
-
-        for (unsigned i = 0; i < BOUNDS; i++) {
-            total += metrics.histogram[c][i];
-            buffer_format(out, "clinicq_%s_bucket{class=\"%s\",le=\"%s\"} %llu\n", name, classes[c],
-                          bounds[i].label, (unsigned long long) total);
-        }
-        total += metrics.histogram[c][BOUNDS];
-        buffer_format(out, "clinicq_%s_bucket{class=\"%s\",le=\"+Inf\"} %llu\n", name, classes[c],
-                      (unsigned long long) total);
-        buffer_format(out, "clinicq_%s_sum{class=\"%s\"} %.6f\n", name, classes[c],
-                      (double) metrics.sum_us[c] / 1e6);
-        buffer_format(out, "clinicq_%s_count{class=\"%s\"} %llu\n", name, classes[c],
-                      (unsigned long long) total);
+        snprintf(label, sizeof(label), "class=\"%s\"", classes[c]);
+        write_histogram(out, name, label, &metrics.durations[c]);
     }
+}
+
+static void write_events(struct buffer *out) {
+    static const char delay[] = "event_delay_seconds";
+
+    head(out, "event_streams", "gauge", "Streams of events that are open.");
+    buffer_format(out, "clinicq_event_streams %u\n", events_count());
+    head(out, "events_total", "counter", "Events that were read from the feed.");
+    buffer_format(out, "clinicq_events_total %llu\n", (unsigned long long) feed_events());
+    head(out, "events_sent_total", "counter", "Events that were written to streams.");
+    buffer_format(out, "clinicq_events_sent_total %llu\n", (unsigned long long) events_sent());
+    head(out, "event_streams_dropped_total", "counter", "Streams that were too slow.");
+    buffer_format(out, "clinicq_event_streams_dropped_total %llu\n",
+                  (unsigned long long) events_dropped());
+    head(out, "event_connection_up", "gauge", "Whether the feed of events is read.");
+    buffer_format(out, "clinicq_event_connection_up %d\n", feed_ready());
+    head(out, delay, "histogram",
+         "Time from the beginning of the transaction that made an event until it is written to a "
+         "stream.");
+    write_histogram(out, delay, "", &metrics.event_delays);
 }
 
 static void pool_metric(struct buffer *out, const struct pool_gauge *gauges, const char *name,
@@ -156,6 +199,7 @@ void metrics_write(struct buffer *out) {
     write_requests(out);
     write_durations(out);
     write_pools(out);
+    write_events(out);
     head(out, "streams", "gauge", "Replies in pages that are on their way.");
     buffer_format(out, "clinicq_streams %u\n", stream_count());
     head(out, "stream_pages_total", "counter", "Pages of replies that come in pages.");

@@ -12,6 +12,8 @@ void metrics_request(const char *template, enum method method, unsigned status,
                      const struct route *route, bool streamed, int64_t duration_us);
 /* A refusal that should be in the audit log is not. */
 void metrics_refusal_unrecorded(void);
+/* An event was written to a stream, so long after its transaction began. */
+void metrics_event(int64_t delay_us);
 void metrics_write(struct buffer *out);
 void metrics_close(void);
 

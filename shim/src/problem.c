@@ -29,6 +29,8 @@ static const struct edge_problem edges[] = {
     [EDGE_CONNECTIONS] =
         {503, "too-many-connections", "Too many connections",
          "Too many connections are open; nothing was done, try again in a moment."},
+    [EDGE_STREAMS] = {503, "too-many-streams", "Too many streams",
+                      "Too many streams of events are open, or too many of this user; close one."},
     [EDGE_QUEUE_FULL] = {503, "overloaded", "Overloaded",
                          "Too many requests are waiting; nothing was done, try again in a moment."},
     [EDGE_BUSY] =

@@ -27,6 +27,7 @@ enum edge {
     EDGE_OUTCOME_UNKNOWN,
     EDGE_DEADLINE,
     EDGE_VERSION,
+    EDGE_STREAMS,
 };
 
 struct edge_problem {

@@ -3,6 +3,7 @@
 #include "config.h"
 #include "cookie.h"
 #include "cors.h"
+#include "events.h"
 #include "log.h"
 #include "loop.h"
 
@@ -39,6 +40,9 @@ static const char *const every_reply[][2] = {
     {"Cross-Origin-Resource-Policy", "same-origin"},
     {"Vary", "Origin, Accept"},
 };
+
+/* Headers that are for us: where in the feed of events a stream begins, and what belongs to it. */
+#define FEED_HEADERS "Feed-"
 
 static bool secure; /* browsers reach us over TLS */
 
@@ -131,7 +135,8 @@ static void add_headers(struct request *r, struct MHD_Response *response, const 
             log_request(LOG_ERROR, r->id, "a header of the database cannot be sent");
             return;
         }
-        if (json == NULL || strcasecmp(h.name, "Next-Page") == 0)
+        if (json == NULL || strcasecmp(h.name, "Next-Page") == 0 ||
+            strncmp(h.name, FEED_HEADERS, strlen(FEED_HEADERS)) == 0)
             continue;
         if (strcmp(h.name, "Set-Session") == 0)
             add_session(r, response, h.value);
@@ -161,6 +166,8 @@ static void add_limits(struct MHD_Response *response, const struct limit_state *
 }
 
 static struct MHD_Response *make_response(struct request *r, const struct reply *reply) {
+    if (reply->page != NULL && reply->page->is_feed)
+        return events_begin(r, reply->owner, reply->page);
     if (reply->page != NULL)
         return stream_begin(r, reply->owner, reply->page);
     if (reply->release != NULL)
@@ -202,8 +209,11 @@ static enum MHD_Result send_reply(struct request *r, const struct reply *reply) 
         MHD_add_response_header(response, "Retry-After", "1");
     if (r->origin != NULL)
         cors_headers(response, r->origin, r->method == OPTIONS && r->preflight);
-    /* a reply before the body was read ends the connection too */
-    if (loop_draining() || r->stage == STAGE_HEADERS || r->edge == EDGE_TOO_LARGE)
+    if (r->events != NULL)
+        MHD_add_response_header(response, "X-Accel-Buffering", "no");
+    /* a reply before the body was read ends the connection too; a stream's counts apart */
+    if (loop_draining() || r->events != NULL || r->stage == STAGE_HEADERS ||
+        r->edge == EDGE_TOO_LARGE)
         MHD_add_response_header(response, "Connection", "close");
     r->status = reply->status;
     r->bytes = r->method == HEAD || reply->status == 304 || reply->page != NULL ? 0 : reply->len;
@@ -301,6 +311,20 @@ static bool is_reply(const PGresult *result) {
     return PQntuples(result) == 1 && PQnfields(result) == 4 && !PQgetisnull(result, 0, 0);
 }
 
+static void read_feed(const char *headers, struct page *page) {
+    char position[24], topic[24], view[16];
+
+    find_header(headers, FEED_HEADERS "Position", position, sizeof(position));
+    if (position[0] == '\0')
+        return;
+    find_header(headers, FEED_HEADERS "Topic", topic, sizeof(topic));
+    find_header(headers, FEED_HEADERS "View", view, sizeof(view));
+    page->is_feed = true;
+    page->position = strtoll(position, NULL, 10);
+    page->topic = strtoll(topic, NULL, 10);
+    page->view = strcmp(view, "staff") == 0 ? VIEW_STAFF : VIEW_DISPLAY;
+}
+
 /* The text that a JSON string stands for, in its place: it is never longer. False where it is none.
  */
 static bool decode_string(char *text, size_t *len) {
@@ -324,11 +348,13 @@ static bool read_page(const PGresult *row, struct page *page) {
     page->text = PQgetisnull(row, 0, 1) ? NULL : PQgetvalue(row, 0, 1);
     page->len = (size_t) PQgetlength(row, 0, 1);
     page->cursor[0] = '\0';
+    page->is_feed = false;
     if (headers == NULL || page->text == NULL || strcmp(PQgetvalue(row, 0, 0), "200") != 0)
         return true;
     find_header(headers, "Next-Page", page->cursor, sizeof(page->cursor));
     if (page->cursor[0] == '\0' && strcasestr(headers, "Next-Page") != NULL)
         return false;
+    read_feed(headers, page);
     find_header(headers, "Content-Type", type, sizeof(type));
     return page->text[0] != '"' || type[0] == '\0' || decode_string(page->text, &page->len);
 }
@@ -380,13 +406,19 @@ static enum MHD_Result reply_row(struct request *r, PGresult *row) {
         PQclear(row);
         return reply_edge(r, EDGE_VERSION);
     }
-    return send_reply(r, &(struct reply){.status = (unsigned) status,
-                                         .body = page.text,
-                                         .len = page.len,
-                                         .release = release_result,
-                                         .owner = row,
-                                         .headers = headers,
-                                         .page = page.cursor[0] != '\0' ? &page : NULL});
+    page.is_feed = page.is_feed && r->method == GET;
+    if (page.is_feed && !events_room(r->user)) {
+        PQclear(row);
+        return reply_edge(r, EDGE_STREAMS);
+    }
+    return send_reply(
+        r, &(struct reply){.status = (unsigned) status,
+                           .body = page.text,
+                           .len = page.len,
+                           .release = release_result,
+                           .owner = row,
+                           .headers = headers,
+                           .page = page.cursor[0] != '\0' || page.is_feed ? &page : NULL});
 }
 
 enum MHD_Result reply_call(struct request *r) {

@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "config.h"
 #include "cookie.h"
+#include "events.h"
 #include "headers.h"
 #include "host.h"
 #include "http.h"
@@ -87,6 +88,10 @@ static void take_refusal_back(struct request *r, bool recorded) {
 static void request_done(struct call *call) {
     struct request *r = list_item(call, struct request, call);
 
+    if (r->events != NULL) {
+        events_checked(r);
+        return;
+    }
     if (r->stream != NULL) {
         stream_continue(r);
         return;
@@ -318,7 +323,8 @@ static void record(struct request *r) {
     };
 
     log_access(&a);
-    metrics_request(a.route, r->method, a.status, r->route, r->stream != NULL, a.duration_us);
+    metrics_request(a.route, r->method, a.status, r->route, r->stream != NULL || r->events != NULL,
+                    a.duration_us);
 }
 
 void request_free(struct request *r) {
@@ -326,6 +332,7 @@ void request_free(struct request *r) {
     pool_abandon(&r->call);
     PQclear(r->call.result);
     stream_free(r);
+    events_free(r);
     PQclear(r->refusal);
     catalogue_drop(r->catalogue);
     buffer_free(&r->body);

@@ -60,6 +60,7 @@ struct request {
     const char *if_match;
     const char *if_none_match;
     const char *user_agent;
+    const char *last_event_id; /* a number, or NULL */
     uint64_t content_length;
     bool has_length;
     bool chunked;
@@ -73,11 +74,12 @@ struct request {
     size_t body_limit;
     size_t body_dropped;
 
-    struct stream *stream; /* a reply in pages, owned; NULL: none */
-    bool before;           /* the call that goes before the real one */
-    PGresult *refusal;     /* the error that is answered when the database has recorded it */
-    unsigned retry_after;  /* seconds that the database asks to wait, 0 if it does not */
-    uint64_t user;         /* whose buckets were charged; 0: not known yet */
+    struct stream *stream;       /* a reply in pages, owned; NULL: none */
+    struct event_stream *events; /* a stream of events, owned; NULL: none */
+    bool before;                 /* the call that goes before the real one */
+    PGresult *refusal;           /* the error that is answered when the database has recorded it */
+    unsigned retry_after;        /* seconds that the database asks to wait, 0 if it does not */
+    uint64_t user;               /* whose buckets were charged; 0: not known yet */
     struct limit_state limited;
 
     unsigned status; /* 0 until a reply is queued */

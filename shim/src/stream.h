@@ -3,6 +3,7 @@
 #ifndef CLINICQ_STREAM_H
 #define CLINICQ_STREAM_H
 
+#include "feed.h"
 #include "memory.h"
 
 #include <libpq-fe.h>
@@ -17,6 +18,10 @@ struct page {
     char *text;
     size_t len;
     char cursor[1024]; /* header Next-Page; "" where none follows */
+    bool is_feed;      /* a stream of events begins with it, behind this position */
+    int64_t position;
+    int64_t topic;
+    enum feed_view view;
 };
 
 /* Takes the row, which holds the first page, over. */

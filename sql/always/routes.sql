@@ -17,6 +17,8 @@ INSERT INTO clinicq.route (method, path, function, class, body, lane, who, summa
     ('GET', '/api/queues/', 'clinicq_api.list_queues', 'read', 'none', NULL, '{any}', 'The open queues, by name.', true),
     ('POST', '/api/queues/', 'clinicq_api.create_queue', 'write', 'fields', NULL, '{admin}', 'Create a queue.', true),
     ('GET', '/api/queues/{id}/', 'clinicq_api.get_queue', 'read', 'none', NULL, '{any}', 'One queue.', true),
+    ('GET', '/api/queues/{id}/events', 'clinicq_api.queue_events', 'read', 'none', NULL, '{admin,doctor,assistant,display}', 'What happens in a queue, as it happens (Server-Sent Events).', true),
+    ('GET', '/api/board/events', 'clinicq_api.board_events', 'read', 'none', NULL, '{admin,doctor,assistant,display}', 'What happens in all queues, as it happens (Server-Sent Events).', true),
     ('PATCH', '/api/queues/{id}/', 'clinicq_api.update_queue', 'write', 'fields', NULL, '{admin}', 'Change name or token prefix of a queue.', true),
     ('DELETE', '/api/queues/{id}/', 'clinicq_api.close_queue', 'write', 'none', NULL, '{admin}', 'Close a queue for good; refused while a visit in it is open.', true),
 

@@ -71,6 +71,16 @@ check_is "forged headers do not change it" "$(client_of 'Proxy Forged')" 127.0.0
 register 'Proxy Twice' -H 'X-Forwarded-For: 203.0.113.5' -H 'X-Forwarded-For: 203.0.113.6, 127.0.0.1' -H 'x_forwarded_for: 203.0.113.7'
 check_is "nor do several" "$(client_of 'Proxy Twice')" 127.0.0.9
 
+# A stream of events is not held back.
+through -N "$origin/api/board/events" -H "$authorization" -H 'Accept: text/event-stream' >"$work/stream" 2>/dev/null &
+pids[stream]=$!
+begun() { for _ in {1..50}; do ! grep -q "$1" "$work/stream" || return 0; sleep 0.1; done; return 1; }
+check "a stream of events begins at once" begun '^event: snapshot$'
+psql "$CLINICQ_DSN" -X -q -v ON_ERROR_STOP=1 -c "SELECT clinicq.create_queue('Proxied')" \
+    -c "SELECT FROM clinicq.open_visit((SELECT registration_number FROM clinicq.patient WHERE name = 'Proxy Honest'), (SELECT id FROM clinicq.queue WHERE name = 'Proxied'))" >/dev/null
+check "and what happens passes while it lasts" begun '"move":"open"'
+kill "${pids[stream]}" 2>/dev/null
+
 # Smuggling. The route of the hidden request is asked for by nobody else, so it shows in the shim's log
 # if it ever arrives as a request. `-ign_eof` waits for nginx to close.
 hidden='GET /api/openapi.json HTTP/1.1\r\nHost: clinic.example\r\n\r\n'

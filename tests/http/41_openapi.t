@@ -24,9 +24,11 @@ for my $path (sort keys %{ $api->{paths} }) {
         ok(!grep({ $_->{in} ne 'header' || $_->{required} || !$_->{schema}{type} || !length $_->{description} } @headers), '... its headers');
         my $headers = join ' ', sort map { $_->{name} } @headers;
         my $one = $path =~ m{^/api/(?:patients/\{registration_number\}|queues/\{id\}|visits/\{id\})/};
-        is($headers, $method eq 'get' ? 'If-None-Match' : !@{ $it->{security} } ? '' : $one ? 'Idempotency-Key If-Match' : 'Idempotency-Key', "... which are $headers");
+        my $streams = $path =~ m{/events$};
+        is($headers, $streams ? 'Last-Event-ID' : $method eq 'get' ? 'If-None-Match' : !@{ $it->{security} } ? '' : $one ? 'Idempotency-Key If-Match' : 'Idempotency-Key', "... which are $headers");
         my $answers = join ' ', grep { /^\d+$/ } sort keys %{ $it->{responses} };
-        is($answers, $method eq 'get' ? '304' : !@{ $it->{security} } ? '' : $one ? '409 412 422' : '409 422', "... with the answers $answers");
+        is(join(' ', keys %{ $it->{responses}{'2XX'}{content} }), $streams ? 'text/event-stream' : 'application/json', '... its type');
+        is($answers, $streams ? '' : $method eq 'get' ? '304' : !@{ $it->{security} } ? '' : $one ? '409 412 422' : '409 422', "... with the answers $answers");
         my ($in_path, $others) = map { my $in = $_; [grep { ($_->{in} eq 'path') eq $in } @own] } 1, '';
         is(join(' ', map { $_->{name} } @$in_path), join(' ', $path =~ /\{(\w+)\}/g), '... its path parameters');
         ok(!grep({ !$_->{required} || !$_->{schema}{type} } @$in_path), '... required, with a type');

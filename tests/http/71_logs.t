@@ -83,7 +83,7 @@ for my $case (['id', "slow-$$"], ['trace', "${trace}7", "traceparent: 00-${trace
     is(scalar @slow, 1, '... and the line of the slow statement') or diag(join "\n", grep { /duration/ } server_log());
     is(line_of("slow-$$")->{request_id}, "slow-$$", '... whose request has a line of its own');
 }
-is(db("SELECT string_agg(DISTINCT application_name, ',') FROM pg_stat_activity WHERE usename = 'clinicq_shim' AND state = 'idle'"), 'clinicq-shim', 'afterwards connections have their own name');
+is(db("SELECT string_agg(DISTINCT application_name, ',') FROM pg_stat_activity WHERE usename = 'clinicq_shim' AND state = 'idle'"), 'clinicq-shim,clinicq-shim events', 'afterwards connections have their own name');
 db($_) for q{DELETE FROM clinicq.route WHERE path = '/api/test-sleep/'}, 'DROP FUNCTION clinicq_api.test_sleep', 'ALTER SYSTEM RESET log_min_duration_statement', 'SELECT pg_reload_conf()';
 
 # Every line is JSON, and none has what nobody may read there.

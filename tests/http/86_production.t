@@ -16,7 +16,7 @@ sub check (%settings) {
 my ($code, $states, $text) = check();
 is($code, 0, 'what is fit for production passes') or diag($text);
 like($text, qr/^check +state +remedy\n/, '... as a table');
-is(join(',', grep { $states->{$_}[0] ne 'ok' } sort keys %$states), '', '... without a warning');
+is(join(',', map { "$_: $states->{$_}[0]" } grep { $states->{$_}[0] ne 'ok' } sort keys %$states), 'events come at once: warning', '... with one warning: no keeper works here');
 cmp_ok(scalar keys %$states, '>=', 9, '... of all checks');
 
 my ($password) = $ENV{CLINICQ_SHIM_DSN} =~ m{//\w+:([^@]+)@};
@@ -26,6 +26,7 @@ my @cases = (
     ['requests come over TLS', CLINICQ_TLS_PROXY => undef], ['database login is no superuser', CLINICQ_SHIM_DSN => $ENV{CLINICQ_SUPERUSER_DSN}],
     ['database login is no superuser', CLINICQ_SHIM_DSN => as('clinicq_test_maker')], ['database login owns nothing', CLINICQ_SHIM_DSN => $ENV{CLINICQ_DSN}], ['database login owns nothing', CLINICQ_SHIM_DSN => as('clinicq_test_member')],
     ['database connection is private', CLINICQ_SHIM_DSN => 'postgresql://clinicq_shim@127.0.0.2:1/clinicq?sslmode=require'],
+    ['event connection is private', CLINICQ_EVENTS_DSN => 'postgresql://clinicq_shim@127.0.0.2:1/clinicq?sslmode=require'], ['event connection answers', CLINICQ_EVENTS_DSN => 'postgresql://clinicq_shim@127.0.0.1:1/clinicq'],
     ['database answers', CLINICQ_SHIM_DSN => 'postgresql://clinicq_shim@127.0.0.1:1/clinicq'], ['database is migrated', CLINICQ_SHIM_DSN => $ENV{CLINICQ_SHIM_DSN} =~ s{/clinicq(?=\?|\z)}{/postgres}r],
 );
 for my $case (@cases) {

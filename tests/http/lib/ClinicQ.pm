@@ -41,6 +41,16 @@ binmode $_, ':encoding(UTF-8)' for map { Test::More->builder->$_ } qw(output fai
 
 sub json ($value) { $JSON->encode($value) }
 
+# A stream of events has no end: the reply is what it begins with, json the data of the first event.
+sub first_event {
+    my $content = '';
+    return sub ($data, $reply) {
+        $content .= $data;
+        die { %$reply, content => $1 } if $content =~ /^data: (.*)\n\n/m; # HTTP::Tiny returns it, and closes
+        return;
+    };
+}
+
 # call(METHOD => PATH, as => role, or token => text; json => data, or body => bytes and type => media
 # type; accept, headers => {}, url => another shim). The reply has status, headers, content, json.
 sub call ($method, $path, %how) {
@@ -53,6 +63,7 @@ sub call ($method, $path, %how) {
         $options{content} = exists $how{json} ? json($how{json}) : $how{body};
         $headers{'Content-Type'} = $how{type} // 'application/json';
     }
+    $options{data_callback} = first_event() if $method eq 'GET' && $path =~ m{/events/?(?:\?|$)};
     my $reply = $http->request($method, ($how{url} // $ENV{CLINICQ_URL}) . $path, \%options);
     $reply->{json} = eval { $JSON->decode($reply->{content}) } if length $reply->{content};
     $reply->{asked} = "$method $path";
