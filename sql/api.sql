@@ -179,15 +179,15 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_get_visit
 COMMENT ON FUNCTION clinicq_api.get_visit(text[], jsonb, text) IS
     'One visit. Who: admin, doctor, assistant, display.';
 
-CREATE FUNCTION clinicq_api.transfer_visit(path text[], query jsonb, body text) RETURNS clinicq_api.reply
-LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_transfer_visit';
-COMMENT ON FUNCTION clinicq_api.transfer_visit(text[], jsonb, text) IS
-    'Transfer to another queue; answers the new visit with its token. Who: admin, doctor, assistant.';
+CREATE FUNCTION clinicq_api.update_visit(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_update_visit';
+COMMENT ON FUNCTION clinicq_api.update_visit(text[], jsonb, text) IS
+    'Transfer to another queue (queue); answers the new visit with its token. Another priority (priority), by who may open visits. Errors: QC409 names the present status. Who: admin, doctor, assistant.';
 
 CREATE FUNCTION clinicq_api.start_visit(path text[], query jsonb, body text) RETURNS clinicq_api.reply
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_start_visit';
 COMMENT ON FUNCTION clinicq_api.start_visit(text[], jsonb, text) IS
-    'Call the patient. Who: admin, doctor.';
+    'Call the patient, to a room where one is given (?room=). Errors: QC409 names the present status, or the token that is in the room. Who: admin, doctor.';
 
 CREATE FUNCTION clinicq_api.enter_room(path text[], query jsonb, body text) RETURNS clinicq_api.reply
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_enter_room';
@@ -380,6 +380,11 @@ CREATE FUNCTION clinicq_api.create_priority(path text[], query jsonb, body text)
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_create_priority';
 COMMENT ON FUNCTION clinicq_api.create_priority(text[], jsonb, text) IS
     'Add a priority class (name, rank, reached_by_ageing). Who: admin.';
+
+CREATE FUNCTION clinicq_api.update_priority(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_update_priority';
+COMMENT ON FUNCTION clinicq_api.update_priority(text[], jsonb, text) IS
+    'Change what is given of a priority class (name, rank, reached_by_ageing); open visits stay in it. Errors: QC409 another rank for rank 0. Who: admin.';
 
 CREATE FUNCTION clinicq_api.remove_priority(path text[], query jsonb, body text) RETURNS clinicq_api.reply
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_remove_priority';

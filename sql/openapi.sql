@@ -45,6 +45,9 @@ LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET stan
                     UNION ALL
                     SELECT '{"name": "last_event_id", "in": "query", "schema": {"type": "integer"}, "description": "As Last-Event-ID, which goes first."}'::jsonb WHERE c.streams
                     UNION ALL
+                    SELECT '{"name": "room", "in": "query", "schema": {"type": "integer"}, "description": "The room to come to."}'
+                    WHERE r.path = '/api/visits/{id}/start/'
+                    UNION ALL
                     SELECT jsonb_build_object('$ref', '#/components/parameters/' || h.name)
                     FROM (VALUES ('Idempotency-Key', c.keyed), ('If-Match', c.matched), ('If-None-Match', c.reads), ('Last-Event-ID', c.streams)) AS h (name, taken) WHERE h.taken
                 ) AS p (parameter)),

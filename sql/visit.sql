@@ -6,6 +6,13 @@ COMMENT ON FUNCTION clinicq.open_visit(text, bigint, text) IS
     'Where the patient has an open visit there already, that one is returned. '
     'Errors: 22023 no such priority; P0002 no such patient or open queue. Who: admin, assistant; doctor where the setting doctors_open_visits is on.';
 
+CREATE FUNCTION clinicq.change_priority(visit bigint, priority text, OUT visit_id bigint, OUT token_number integer, OUT status text)
+LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'clinicq_change_priority';
+COMMENT ON FUNCTION clinicq.change_priority(bigint, text) IS
+    'Gives an open visit another priority: the name of a class of clinicq.priority_class. Token and place within the class stay. '
+    'Errors: 22023 no such priority; P0002 no such visit; QC409 the visit is not open. Who: admin, assistant; doctor where the setting doctors_open_visits is on.';
+
 CREATE FUNCTION clinicq.start_visit(visit bigint, room bigint DEFAULT NULL, OUT visit_id bigint, OUT token_number integer, OUT status text)
 LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'clinicq_start_visit';

@@ -13,11 +13,14 @@
 #include "setting.h"
 #include "utils/array.h"
 #include "utils/memutils.h"
+#include "visit.h"
 
 PG_FUNCTION_INFO_V1(clinicq_create_priority_class);
+PG_FUNCTION_INFO_V1(clinicq_change_priority_class);
 PG_FUNCTION_INFO_V1(clinicq_remove_priority_class);
 PG_FUNCTION_INFO_V1(clinicq_api_list_priorities);
 PG_FUNCTION_INFO_V1(clinicq_api_create_priority);
+PG_FUNCTION_INFO_V1(clinicq_api_update_priority);
 PG_FUNCTION_INFO_V1(clinicq_api_remove_priority);
 
 #define CLASS_NAME_MAX 30
@@ -50,6 +53,12 @@ QUERY(class_in_use,
       " WHERE q.clinic_id = $1 AND v.priority = $2"
       " AND v.status IN ('WAITING', 'START', 'IN_ROOM', 'HELD') LIMIT 1",
       INT8OID, INT2OID);
+/* What is NULL stays. */
+QUERY(class_update,
+      "UPDATE clinicq.priority_class SET rank = coalesce($3, rank), name = coalesce($4, name),"
+      " reached_by_ageing = coalesce($5, reached_by_ageing)"
+      " WHERE clinic_id = $1 AND rank = $2 RETURNING " CLASS_COLUMNS,
+      INT8OID, INT2OID, INT2OID, TEXTOID, BOOLOID);
 QUERY(class_delete, "DELETE FROM clinicq.priority_class WHERE clinic_id = $1 AND rank = $2",
       INT8OID, INT2OID);
 
@@ -139,12 +148,47 @@ static void class_add(int64 clinic_id, const char *name, int64 rank, bool reache
     query_write(&class_insert, args, NULL);
 }
 
-/* The ordinary patient stays. */
-static void class_remove(int64 clinic_id, int64 rank) {
+static void class_require(int64 clinic_id, int64 rank) {
     Datum args[2] = {Int64GetDatum(clinic_id), Int16GetDatum((int16) rank)};
 
     if (rank < 0 || rank > RANK_MAX || query_write(&class_lock, args, NULL) == 0)
         error_not_found("priority class of rank", psprintf(INT64_FORMAT, rank));
+}
+
+/* What a change gives; NULL and -1 for what stays. */
+typedef struct ClassChange {
+    char *name;
+    int64 rank;
+    const bool *reached_by_ageing;
+} ClassChange;
+
+/* Open visits stay in their class, whatever its rank is now. Leaves SPI_tuptable with the class. */
+static void class_change(int64 clinic_id, int64 rank, const ClassChange *change) {
+    Datum args[5] = {Int64GetDatum(clinic_id), Int16GetDatum((int16) rank),
+                     Int16GetDatum((int16) change->rank)};
+    char nulls[5] = {' ', ' ', change->rank < 0 ? 'n' : ' ', change->name ? ' ' : 'n',
+                     change->reached_by_ageing ? ' ' : 'n'};
+
+    class_require(clinic_id, rank);
+    if (change->rank >= 0 && change->rank != rank) {
+        if (rank == 0)
+            ereport(ERROR, errcode(ERRCODE_CQ_CONFLICT),
+                    errmsg("the class of rank 0 is the ordinary patient's"),
+                    errhint("Give the other classes ranks above 0."));
+        visit_change_rank(clinic_id, (int16) rank, (int16) change->rank);
+    }
+    if (change->name != NULL)
+        args[3] = CStringGetTextDatum(change->name);
+    if (change->reached_by_ageing != NULL)
+        args[4] = BoolGetDatum(*change->reached_by_ageing);
+    query_write(&class_update, args, nulls);
+}
+
+/* The ordinary patient stays. */
+static void class_remove(int64 clinic_id, int64 rank) {
+    Datum args[2] = {Int64GetDatum(clinic_id), Int16GetDatum((int16) rank)};
+
+    class_require(clinic_id, rank);
     if (rank == 0 || query_write(&class_in_use, args, NULL) > 0)
         ereport(ERROR, errcode_refused(ERRCODE_CQ_CONFLICT),
                 rank == 0 ? errmsg("the class of rank 0 is the ordinary patient's")
@@ -163,6 +207,24 @@ Datum clinicq_create_priority_class(PG_FUNCTION_ARGS) {
     SPI_connect();
     class_add(PG_ARGISNULL(3) ? clock_first_clinic() : PG_GETARG_INT64(3), name, PG_GETARG_INT32(1),
               PG_ARGISNULL(2) || PG_GETARG_BOOL(2));
+    SPI_finish();
+    PG_RETURN_VOID();
+}
+
+Datum clinicq_change_priority_class(PG_FUNCTION_ARGS) {
+    Faults *faults = faults_new();
+    bool reached = !PG_ARGISNULL(3) && PG_GETARG_BOOL(3);
+    ClassChange change = {.name = ARG_CSTRING(1),
+                          .rank = PG_ARGISNULL(2) ? -1 : PG_GETARG_INT32(2),
+                          .reached_by_ageing = PG_ARGISNULL(3) ? NULL : &reached};
+
+    actor_require(ROLE_ADMIN);
+    ARG_REQUIRE(0, "rank");
+    class_check(faults, change.name, PG_ARGISNULL(2) ? 0 : PG_GETARG_INT32(2));
+    faults_raise(faults);
+    SPI_connect();
+    class_change(PG_ARGISNULL(4) ? clock_first_clinic() : PG_GETARG_INT64(4), PG_GETARG_INT32(0),
+                 &change);
     SPI_finish();
     PG_RETURN_VOID();
 }
@@ -200,29 +262,56 @@ Datum clinicq_api_list_priorities(PG_FUNCTION_ARGS) {
     return reply(200, json, NULL);
 }
 
-Datum clinicq_api_create_priority(PG_FUNCTION_ARGS) {
-    StringInfo json = makeStringInfo();
-    Fields *fields;
-    char *name;
-    int64 rank = 0;
-    bool reached = true;
+/* Name, rank and reached, which is set to what the body gives. */
+static ClassChange read_class(Fields *fields, bool required, bool *reached) {
+    ClassChange change = {.rank = -1};
     FieldState state;
 
-    actor_require(ROLE_ADMIN);
-    fields = fields_of_body(fcinfo);
-    field_given(fields, "name", &name, true);
-    state = field_int64(fields, "rank", &rank);
-    if (state == FIELD_ABSENT || state == FIELD_NULL)
-        faults_add(fields->faults, "rank", "is required");
-    class_check(fields->faults, name, state == FIELD_VALUE ? rank : 0);
-    if (field_bool(fields, "reached_by_ageing", &reached) == FIELD_NULL)
+    field_given(fields, "name", &change.name, required);
+    state = field_int64(fields, "rank", &change.rank);
+    if (state == FIELD_NULL || (state == FIELD_ABSENT && required))
+        faults_add(fields->faults, "rank", required ? "is required" : "must not be null");
+    class_check(fields->faults, change.name, state == FIELD_VALUE ? change.rank : 0);
+    state = field_bool(fields, "reached_by_ageing", reached);
+    if (state == FIELD_NULL)
         faults_add(fields->faults, "reached_by_ageing", "must not be null");
+    if (state == FIELD_VALUE)
+        change.reached_by_ageing = reached;
     faults_raise(fields->faults);
-    SPI_connect();
-    class_add(clock_first_clinic(), name, rank, reached);
+    return change;
+}
+
+/* The class of row 0; SPI is connected, and finished here. */
+static Datum class_reply(int status, StringInfo json) {
     class_append_json(json, 0);
     SPI_finish();
-    return reply(201, json, NULL);
+    return reply(status, json, NULL);
+}
+
+Datum clinicq_api_create_priority(PG_FUNCTION_ARGS) {
+    StringInfo json = makeStringInfo();
+    bool reached = true;
+    ClassChange class;
+
+    actor_require(ROLE_ADMIN);
+    class = read_class(fields_of_body(fcinfo), true, &reached);
+    SPI_connect();
+    class_add(clock_first_clinic(), class.name, class.rank, reached);
+    return class_reply(201, json);
+}
+
+Datum clinicq_api_update_priority(PG_FUNCTION_ARGS) {
+    StringInfo json = makeStringInfo();
+    bool reached = false;
+    ClassChange change;
+    int64 rank;
+
+    actor_require(ROLE_ADMIN);
+    rank = path_id(fcinfo, 0, "priority class");
+    change = read_class(fields_of_body(fcinfo), false, &reached);
+    SPI_connect();
+    class_change(clock_first_clinic(), rank, &change);
+    return class_reply(200, json);
 }
 
 Datum clinicq_api_remove_priority(PG_FUNCTION_ARGS) {

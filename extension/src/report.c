@@ -80,15 +80,16 @@ static KeptQuery *const count_steps[] = {&forget_visit_summary, &forget_hour_sum
                                          &count_hour_summary,   &count_staff_summary};
 
 QUERY(queue_clinic, "SELECT clinic_id FROM clinicq.queue WHERE id = $1", INT8OID);
-QUERY(board,
-      "SELECT v.id, q.token_prefix || v.token_number, v.token_number, e.to_status, r.name, e.at"
-      " FROM clinicq.visit v JOIN clinicq.queue q ON q.id = v.queue_id"
-      " CROSS JOIN LATERAL (SELECT m.to_status, m.room_id, m.at FROM clinicq.visit_event m"
-      "  WHERE m.visit_id = v.id AND m.at <= $3 ORDER BY m.id DESC LIMIT 1) e"
-      " LEFT JOIN clinicq.room r ON r.id = e.room_id AND e.to_status IN ('START', 'IN_ROOM')"
-      " WHERE v.queue_id = $1 AND v.service_day = $2"
-      " AND e.to_status IN ('WAITING', 'START', 'IN_ROOM', 'HELD') ORDER BY v.token_number",
-      INT8OID, DATEOID, TIMESTAMPTZOID);
+QUERY(
+    board,
+    "SELECT v.id, q.token_prefix || v.token_number, v.token_number, e.to_status, r.name, e.at"
+    " FROM clinicq.visit v JOIN clinicq.queue q ON q.id = v.queue_id"
+    " CROSS JOIN LATERAL (SELECT m.to_status, m.room_id, m.at FROM clinicq.visit_event m"
+    "  WHERE m.visit_id = v.id AND m.at <= $3 AND m.move <> 'priority' ORDER BY m.id DESC LIMIT 1) e"
+    " LEFT JOIN clinicq.room r ON r.id = e.room_id AND e.to_status IN ('START', 'IN_ROOM')"
+    " WHERE v.queue_id = $1 AND v.service_day = $2"
+    " AND e.to_status IN ('WAITING', 'START', 'IN_ROOM', 'HELD') ORDER BY v.token_number",
+    INT8OID, DATEOID, TIMESTAMPTZOID);
 
 static DateADT utc_day(TimestampTz at) {
     return (DateADT) (at / USECS_PER_DAY) - (at % USECS_PER_DAY < 0);

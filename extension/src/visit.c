@@ -222,6 +222,11 @@ Datum visit_record(FunctionCallInfo fcinfo) {
     return HeapTupleHeaderGetDatum(SPI_returntuple(heap_form_tuple(shape, values, nulls), shape));
 }
 
+bool visit_is_open(const char *status) {
+    return strcmp(status, "WAITING") == 0 || strcmp(status, "START") == 0 ||
+           strcmp(status, "IN_ROOM") == 0 || strcmp(status, "HELD") == 0;
+}
+
 /* Assistants, and doctors where the clinic lets them. */
 uint32 visit_open_roles(void) {
     uint32 roles = ROLE_ADMIN | ROLE_ASSISTANT;

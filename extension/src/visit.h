@@ -36,7 +36,22 @@ extern bool visit_open(int64 patient_id, int64 queue_id, int64 clinic_id, int16 
  */
 extern void visit_transfer(int64 visit_id, int64 queue_id);
 
-/* Roles that may open a visit, by the setting doctors_open_visits. */
+/*
+ * Changes the priority of an open visit, with an event; nothing where it has that rank already.
+ * Leaves SPI_tuptable with its VISIT_COLUMNS. P0002: no such visit; QC409: it is not open.
+ */
+extern void visit_change_priority(int64 visit_id, int16 rank);
+
+/* The same for all open visits of a clinic that have a rank. */
+extern void visit_change_rank(int64 clinic_id, int16 rank, int16 new_rank);
+
+/* Locks a visit and returns the clinic that it is in. P0002. */
+extern int64 visit_lock_clinic(int64 visit_id);
+
+/* Whether a visit of this status goes on: WAITING, START, IN_ROOM or HELD. */
+extern bool visit_is_open(const char *status);
+
+/* Roles that may open a visit and say how urgent it is, by the setting doctors_open_visits. */
 extern uint32 visit_open_roles(void);
 
 /* Ends what was left open on earlier days: DONE if called, else NO_SHOW, closed by the system. */

@@ -17,6 +17,7 @@
 #include "queue.h"
 #include "reply.h"
 #include "restriction.h"
+#include "room.h"
 #include "utils/array.h"
 #include "visit.h"
 #include "visit_move.h"
@@ -24,7 +25,7 @@
 PG_FUNCTION_INFO_V1(clinicq_api_list_visits);
 PG_FUNCTION_INFO_V1(clinicq_api_open_visit);
 PG_FUNCTION_INFO_V1(clinicq_api_get_visit);
-PG_FUNCTION_INFO_V1(clinicq_api_transfer_visit);
+PG_FUNCTION_INFO_V1(clinicq_api_update_visit);
 
 #define VISITS_PATH     "/api/visits/"
 #define VISITS_PAGE     200
@@ -197,15 +198,27 @@ static int64 read_queue(Fields *fields, bool required, int64 *queue_id) {
     return clinic_id;
 }
 
+/* The priority that the body names, as a rank; -1 where none is given. */
+static int read_priority(Fields *fields, int64 clinic_id) {
+    char *class;
+    int rank;
+
+    if (!field_given(fields, "priority", &class, false) || clinic_id == 0)
+        return -1;
+    rank = priority_rank(clinic_id, class);
+    if (rank < 0)
+        faults_add(fields->faults, "priority", "must be one of: %s", priority_names(clinic_id));
+    return rank;
+}
+
 Datum clinicq_api_open_visit(PG_FUNCTION_ARGS) {
     StringInfo json = makeStringInfo();
     Fields *fields;
     char *number;
-    char *class;
     int64 patient_id = 0;
     int64 queue_id = 0;
     int64 clinic_id;
-    int priority = 0;
+    int priority;
 
     actor_require(visit_open_roles());
     fields = fields_of_body(fcinfo);
@@ -213,39 +226,60 @@ Datum clinicq_api_open_visit(PG_FUNCTION_ARGS) {
     if (field_given(fields, "patient", &number, true) && (patient_id = patient_lock(number)) == 0)
         faults_add(fields->faults, "patient", "is not the registration number of a patient");
     clinic_id = read_queue(fields, true, &queue_id);
-    if (field_given(fields, "priority", &class, false) && clinic_id != 0 &&
-        (priority = priority_rank(clinic_id, class)) < 0)
-        faults_add(fields->faults, "priority", "must be one of: %s", priority_names(clinic_id));
+    priority = Max(read_priority(fields, clinic_id), 0); /* the ordinary patient */
     faults_raise(fields->faults);
     return visit_reply(visit_open(patient_id, queue_id, clinic_id, (int16) priority) ? 201 : 200,
                        json);
 }
 
-Datum clinicq_api_transfer_visit(PG_FUNCTION_ARGS) {
+/* Where both are given the visit that goes on in the other queue gets the priority. */
+Datum clinicq_api_update_visit(PG_FUNCTION_ARGS) {
     StringInfo json = makeStringInfo();
     Fields *fields;
     int64 visit_id;
     int64 queue_id = 0;
-    bool named;
+    int64 clinic_id;
+    int priority;
 
     actor_require(move_roles(MOVE_TRANSFER));
     visit_id = path_id(fcinfo, 0, "visit");
     fields = fields_of_body(fcinfo);
     SPI_connect();
-    named = read_queue(fields, false, &queue_id) != 0;
+    clinic_id = read_queue(fields, false, &queue_id);
+    priority = read_priority(fields, clinic_id != 0 ? clinic_id : visit_lock_clinic(visit_id));
     faults_raise(fields->faults);
-    if (!named) /* nothing that can be changed was given */
+    if (priority >= 0)
+        actor_require(visit_open_roles());
+    if (clinic_id == 0 && priority < 0) /* nothing that can be changed was given */
         return visit_shown(json, visit_id);
-    visit_transfer(visit_id, queue_id);
+    if (clinic_id != 0) {
+        visit_transfer(visit_id, queue_id);
+        visit_id = row_int64(0, 1);
+    }
+    if (priority >= 0)
+        visit_change_priority(visit_id, (int16) priority);
     return visit_reply(200, json);
+}
+
+/* The body is never read, whatever it is (apps send anything), so the room is in the query. */
+static int64 read_room(FunctionCallInfo fcinfo) {
+    Fields *query = fields_of_query(fcinfo);
+    Datum room_id = 0;
+
+    if (query_id(query, "room", &room_id) && !room_is_open(DatumGetInt64(room_id)))
+        faults_add(query->faults, "room", "is not an open room");
+    faults_raise(query->faults);
+    return DatumGetInt64(room_id);
 }
 
 static Datum move_for_http(FunctionCallInfo fcinfo, Move move) {
     StringInfo json = makeStringInfo();
+    int64 room_id;
 
     actor_require(move_roles(move));
     SPI_connect();
-    move_make(move, path_id(fcinfo, 0, "visit"), 0);
+    room_id = move == MOVE_START ? read_room(fcinfo) : 0;
+    move_make(move, path_id(fcinfo, 0, "visit"), room_id);
     return visit_reply(200, json);
 }
 

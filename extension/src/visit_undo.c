@@ -75,11 +75,6 @@ static void cancel_new(int64 visit_id) {
     query_write(&undo_cancel, args, NULL);
 }
 
-static bool is_open(const char *status) {
-    return strcmp(status, "WAITING") == 0 || strcmp(status, "START") == 0 ||
-           strcmp(status, "IN_ROOM") == 0 || strcmp(status, "HELD") == 0;
-}
-
 /* Returns the visit whose move was undone; over HTTP also where this user has done so already. */
 static int64 undo(int64 visit_id) {
     const Actor *actor = actor_current();
@@ -109,7 +104,7 @@ static int64 undo(int64 visit_id) {
     room = row_int64(0, 6);
     if (own && actor->http && strcmp(move, "undo") == 0)
         return visit_id;
-    if (from == NULL || strcmp(move, "undo") == 0 || strcmp(move, "announce") == 0)
+    if (from == NULL || strcmp(from, to) == 0 || strcmp(move, "undo") == 0)
         refuse(psprintf("the last move of the visit, %s, cannot be undone", move));
     if (!own)
         refuse(psprintf("the last move of the visit, %s, was made by somebody else", move));
@@ -118,7 +113,7 @@ static int64 undo(int64 visit_id) {
                         UNDO_SECONDS));
     if (other != 0)
         cancel_new(other);
-    if (!is_open(to) && is_open(from))
+    if (!visit_is_open(to) && visit_is_open(from))
         move_check_open_again(visit_id);
     if (strcmp(from, "START") != 0 && strcmp(from, "IN_ROOM") != 0)
         room = 0;

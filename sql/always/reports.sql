@@ -10,7 +10,7 @@ CREATE OR REPLACE VIEW clinicq_report.move AS
         SELECT e.move, e.at, e.actor_name, row_number() OVER w AS place,
             count(*) FILTER (WHERE e.move = 'start') OVER w AS calls,
             lag(e.move) OVER w AS previous, lag(e.at) OVER w AS previous_at
-        FROM clinicq.visit_event e WHERE e.visit_id = v.id
+        FROM clinicq.visit_event e WHERE e.visit_id = v.id AND e.move <> 'priority'
         WINDOW w AS (ORDER BY e.id)
     ) m ON true;
 COMMENT ON VIEW clinicq_report.move IS 'Every move of every visit, and how long the status before it lasted; a part of other views.';

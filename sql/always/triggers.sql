@@ -65,4 +65,5 @@ CREATE OR REPLACE TRIGGER clinicq_stale AFTER INSERT OR UPDATE OR DELETE ON clin
     FOR EACH ROW EXECUTE FUNCTION clinicq.mark_stale_day();
 
 -- Which events there are is a matter of code, so it is said with it.
+COMMENT ON COLUMN clinicq.visit_event.move IS 'Name of the move: open, start, in_room, send_back, done, no_show, recall, cancel, transfer, hold, resume, announce (called once more), priority (another class, in the same status), undo, day_end.';
 COMMENT ON COLUMN clinicq.audit_event.action IS 'INSERT, UPDATE, DELETE or TRUNCATE of a table; READ, SEARCH, REFUSED (counted); LOG_IN, LOG_OUT, REFRESH_REUSED, TOTP, RECOVERY_CODE, EMERGENCY, ERASE, EXPORT, RETENTION.';

@@ -33,6 +33,53 @@ is(next_of(json => {})->{json}{visit}{id}, $second->{id}, '... it is');
 is(move($second, 'announce', as => 'assistant')->{json}{status}, 'START', 'announced');
 is(db("SELECT string_agg(move, ' ' ORDER BY id) FROM clinicq.visit_event WHERE visit_id = $second->{id}"), 'open hold resume start announce', 'each leaves an event');
 
+# The priority of a visit, and the classes.
+{
+    my $order = new_queue();
+    my ($one, $two, $three) = map { new_visit($order) } 1 .. 3;
+    my $set = sub ($visit, $priority, $role = 'assistant') { call(PATCH => "/api/visits/$visit->{id}/", as => $role, json => { priority => $priority }) };
+    $reply = $set->($three, 'elderly');
+    answers($reply, 200, 'another priority');
+    is_deeply({ %{ $reply->{json} }, updated_at => 0 }, { %$three, priority => 'elderly', updated_at => 0 }, '... is shown, and nothing else has changed');
+    answers($set->($three, 'elderly'), 200, '... once more');
+    is(db("SELECT string_agg(concat_ws(' ', move, from_status, to_status, actor_name), ',' ORDER BY id) FROM clinicq.visit_event WHERE visit_id = $three->{id} AND move <> 'open'"), 'priority WAITING WAITING assistant', '... is one event');
+    is(db("SELECT changes -> 'priority' FROM clinicq.audit_event WHERE entity = 'visit' AND entity_id = '$three->{id}' AND action = 'UPDATE'"), '{"new": 20, "old": 0}', '... and one change in the audit log');
+    is(call(GET => "/api/board/?queue=$order", as => 'display')->{json}{next}[0]{token}, '3', '... goes first on the board');
+    refused($set->($three, 'royal'), 400, ['priority'], 'no such class');
+    refused($set->($three, 'normal', 'doctor'), 403, 'detail', 'who may not open visits does not say how urgent they are');
+    set_setting(doctors_open_visits => 'on');
+    answers($set->($two, 'pregnant', 'doctor'), 200, '... but does where the clinic lets doctors open them');
+    set_setting(doctors_open_visits => 'off');
+    my $tag = call(GET => "/api/visits/$one->{id}/", as => 'assistant')->{headers}{etag};
+    answers($set->($one, 'emergency'), 200, 'an emergency');
+    is(call(PATCH => "/api/visits/$one->{id}/", as => 'assistant', json => { priority => 'normal' }, headers => { 'If-Match' => $tag })->{status}, 412, '... is not taken back by who has not seen it');
+    $set->($one, 'normal');
+    refused(call(PATCH => "/api/visits/$one->{id}/undo/", as => 'assistant'), 409, 'detail', 'a priority is changed again, not undone');
+    is(join(' ', map { call(POST => "/api/queues/$order/call_next/", as => 'doctor')->{json}{visit}{id} } 1 .. 3), "$three->{id} $two->{id} $one->{id}", 'they are called in that order');
+    move($one, $_) for qw(in_room done);
+    refused($set->($one, 'elderly'), 409, 'detail', 'a visit that is over keeps its priority');
+    my $gone = new_visit($order);
+    my $there = call(PATCH => "/api/visits/$gone->{id}/", as => 'assistant', json => { queue => new_queue(), priority => 'elderly' })->{json};
+    is("$there->{priority} $there->{status}", 'elderly WAITING', 'with a queue it goes to where the visit goes on');
+    is(db("SELECT priority FROM clinicq.visit WHERE id = $gone->{id}"), 0, '... and the one that ends keeps its own');
+
+    my $class = sub ($rank, %fields) { call(PATCH => "/api/priorities/$rank/", as => 'admin', json => \%fields) };
+    call(POST => '/api/priorities/', as => 'admin', json => { name => 'child', rank => 15 });
+    my $child = $set->(new_visit($order), 'child')->{json};
+    is_deeply($class->(15, name => 'minor', rank => 25, reached_by_ageing => JSON::PP::false)->{json}, { clinic => 1, rank => 25, name => 'minor', reached_by_ageing => JSON::PP::false }, 'a class gets another name, rank and ageing');
+    is(call(GET => "/api/visits/$child->{id}/", as => 'assistant')->{json}{priority}, 'minor', '... an open visit stays in it');
+    is(db("SELECT count(*) FROM clinicq.visit_event WHERE visit_id = $child->{id} AND move = 'priority'"), 2, '... with an event');
+    is($class->(25)->{json}{name}, 'minor', 'nothing given, nothing changed');
+    refused($class->(25, name => 'elderly'), 409, 'detail', 'a name in use');
+    refused($class->(25, rank => 30), 409, 'detail', 'a rank in use');
+    refused($class->(0, rank => 5), 409, 'detail', 'the ordinary patient keeps the rank');
+    refused($class->(26, name => 'x'), 404, 'detail', 'no such class');
+    refused($class->(25, name => 'No', rank => -1), 400, ['name', 'rank'], 'bad fields');
+    refused(call(PATCH => '/api/priorities/25/', as => 'doctor', json => {}), 403, 'detail', 'for administrators');
+    move($child, 'cancel', as => 'assistant');
+    answers(call(DELETE => '/api/priorities/25/', as => 'admin'), 204, 'and removed');
+}
+
 # Undo.
 my $third = new_visit($queue);
 next_of();

@@ -45,6 +45,21 @@ answers(call(DELETE => "/api/rooms/$room->{id}/", as => 'admin'), 204, 'an empty
 is(in_list($room->{id}), undef, '... and gone from the list');
 refused(next_of(json => { room => $room->{id} }), 400, ['room'], '... nobody is called there');
 
+# A call by name goes to a room as well; its body is never read.
+{
+    my ($here, $there) = map { new_room()->{json} } 1, 2;
+    my @called = map { new_visit($queue) } 1 .. 3;
+    my $start = sub ($visit, $room, %how) { call(PATCH => "/api/visits/$visit->{id}/start/?room=$room", as => 'doctor', %how) };
+    $reply = $start->($called[0], $here->{id}, body => '{"room": oops');
+    is("$reply->{status} $reply->{json}{status} $reply->{json}{room}", "200 START $here->{name}", 'start to a room');
+    is($start->($called[0], $here->{id})->{json}{room}, $here->{name}, '... sent again');
+    refused($start->($called[1], $here->{id}), 409, 'detail', '... which holds a patient now');
+    is(call(GET => "/api/visits/$called[1]{id}/", as => 'doctor')->{json}{status}, 'WAITING', '... and the other waits');
+    is($start->($called[1], $there->{id})->{json}{room}, $there->{name}, 'another room');
+    refused($start->($called[2], $_), 400, ['room'], "no open room: $_") for 999_999_999, 'x', '1.5', $room->{id};
+    is($start->($called[2], '')->{json}{room}, undef, 'none is none');
+}
+
 # Ten calls to one room at once.
 $room = new_room()->{json}{id};
 new_visit($queue) for 1 .. 5;

@@ -56,7 +56,7 @@ my @routes = (
     [POST => "/api/patients/$number/emergency/", 'doctor', {}, [[reason => 'reason', 1]]],
     [PATCH => '/api/emergency/1/', 'admin', {}, [[review => 'review', 1]]],
     [POST => '/api/visits/', 'assistant', { patient => sub { $number }, queue => sub { $queue } }, [[patient => 'number', 1], [queue => 'id', 1], [priority => 'choice', 0]]],
-    [PATCH => "/api/visits/$visit->{id}/", 'assistant', {}, [[queue => 'id', 0]]],
+    [PATCH => "/api/visits/$visit->{id}/", 'assistant', {}, [[queue => 'id', 0], [priority => 'choice', 0]]],
     [POST => '/api/queues/', 'admin', { name => sub { new_name() } }, [[name => 'queue_name', 1], [token_prefix => 'prefix', 0]]],
     [PATCH => "/api/queues/$queue/", 'admin', {}, [[name => 'queue_name', 0], [token_prefix => 'prefix', 0]]],
     [POST => "/api/queues/$queue/call_next/", 'doctor', {}, [[room => 'id', 0, 'null']]],
@@ -64,6 +64,7 @@ my @routes = (
     [POST => '/api/rooms/', 'admin', { name => sub { new_name() } }, [[name => 'queue_name', 1]]],
     [PATCH => "/api/rooms/$room/", 'admin', {}, [[name => 'queue_name', 0]]],
     [POST => '/api/priorities/', 'admin', { name => sub { 'x' . int rand 1e9 }, rank => sub { 2 + int rand 9 } }, [[name => 'class', 1], [rank => 'rank', 1], [reached_by_ageing => 'flag', 0]]],
+    [PATCH => '/api/priorities/10/', 'admin', {}, [[name => 'class', 0], [rank => 'rank', 0], [reached_by_ageing => 'flag', 0]]],
     [POST => '/api/users/', 'admin', { username => \&username }, [[username => 'username', 1], [password => 'password', 0, 'null'], [roles => 'roles', 0]]],
     [PATCH => "/api/users/$user->{id}/", 'admin', {}, [[roles => 'roles', 0], [disabled => 'flag', 0]]],
     [POST => "/api/users/$user->{id}/password/", 'admin', {}, [[password => 'password', 1]]],
@@ -74,7 +75,7 @@ my @routes = (
     [POST => '/api/auth/totp/remove/', 'doctor', {}, [[code => 'credential', 1]]],
     [POST => '/api/auth/login/', undef, { username => sub { 'doctor' }, password => sub { 'x' } }, [[username => 'credential', 1], [password => 'credential', 1]]],
 );
-is_deeply([sort map { "$_->[0] " . $_->[1] =~ s{/\d\d-\d\d-\d+/}{/{registration_number}/}r =~ s{/\d+/}{/{id}/}r } @routes],
+is_deeply([sort map { "$_->[0] " . $_->[1] =~ s{/\d\d-\d\d-\d+/}{/{registration_number}/}r =~ s{/priorities/\d+/}{/priorities/{rank}/}r =~ s{/\d+/}{/{id}/}r } @routes],
     [sort map { "$_->{method} $_->{path}" } grep { $_->{body} eq 'fields' } ROUTES], 'every route that reads fields is here');
 
 sub shown ($value) {

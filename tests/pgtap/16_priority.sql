@@ -34,6 +34,23 @@ SELECT is(tap.http('DELETE /api/priorities/{rank}/', :'eve', ARRAY['70000'])->>'
 SELECT is(tap.state('admin', 'SELECT clinicq.create_priority_class(''staff'', 5, false)') || tap.state('admin', 'SELECT clinicq.remove_priority_class(5)'), '0000000000', 'from psql');
 SELECT is(tap.act('admin', 'SELECT clinicq.create_priority_class(''No!'', -1)'), '22023: name: must be a small letter and up to 29 more of a-z, 0-9, _ and -; rank: must be a number from 0 to 32767; greater goes first', 'with every bad field');
 
+-- The priority of an open visit, and a class that changes.
+SELECT tap.open(11, :general) AS changed, tap.open(12, :general, 'elderly') AS other \gset
+SELECT max(id) AS changed_id FROM clinicq.visit \gset
+SELECT is(tap.act('assistant', format('SELECT v.status FROM clinicq.change_priority(%s, ''emergency'') AS v', :changed_id - 1)), 'WAITING', 'another priority from psql');
+SELECT is(tap.act('assistant', format('SELECT v.status FROM clinicq.change_priority(%s, ''royal'') AS v', :changed_id)), '22023: priority: must be one of: emergency, elderly, pregnant, normal', 'no such class');
+SELECT is(tap.act('doctor', format('SELECT v.status FROM clinicq.change_priority(%s, ''normal'') AS v', :changed_id)), '42501: this needs one of these roles: admin, assistant', 'who may open visits says how urgent they are');
+SELECT is(tap.state('assistant', 'SELECT clinicq.change_priority(999999, ''normal'')'), 'P0002', 'no such visit');
+SELECT is(tap.state('admin', 'SELECT clinicq.change_priority_class(20, name => ''senior'', new_rank => 25)'), '00000', 'a class changes');
+SELECT is((SELECT priority::int FROM clinicq.visit WHERE id = :changed_id), 25, '... and takes its open visits along');
+SELECT is((SELECT string_agg(move, ' ' ORDER BY id) FROM clinicq.visit_event WHERE visit_id = :changed_id), 'open priority', '... with an event each');
+SELECT is(tap.state('admin', 'SELECT clinicq.change_priority_class(25, ''elderly'', 20)'), '00000', '... and back');
+SELECT is(concat_ws(' ', tap.next(:general), tap.next(:general)), concat_ws(' ', :'changed', :'other'), 'the order of calls follows');
+SELECT is(tap.act('admin', 'SELECT clinicq.change_priority_class(0, new_rank => 1)'), 'QC409: the class of rank 0 is the ordinary patient''s', 'not the ordinary patient''s');
+SELECT is(tap.state('admin', 'SELECT clinicq.change_priority_class(21)'), 'P0002', 'no such class');
+UPDATE clinicq.visit SET status = 'DONE';
+SELECT is(tap.act('assistant', format('SELECT v.status FROM clinicq.change_priority(%s, ''normal'') AS v', :changed_id)), 'QC409: the visit is DONE; its priority can be changed while it is open', 'one that is over keeps it');
+
 -- Ageing. An ordinary patient has waited 25 minutes, another 15, a pregnant one 5.
 CREATE FUNCTION tap.waited(token text, minutes int) RETURNS void LANGUAGE sql AS $$
     UPDATE clinicq.visit SET created_at = now() - make_interval(mins => minutes) WHERE token_number = token::int

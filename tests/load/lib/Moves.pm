@@ -33,7 +33,7 @@ our %ROLE_OF = ((map { ("m.doctor$_" => 'doctor', "m.assistant$_" => 'assistant'
 
 # Whether a user may do what the client asked for.
 sub may ($user, $action) {
-    my $who = $action eq 'open' ? [qw(assistant admin)]
+    my $who = $action =~ /^(?:open|priority)$/ ? [qw(assistant admin)]
         : $action =~ /^(?:call_next|drain)/ ? \@doctors
         : $action eq 'undo' ? \@all
         : $MOVES{$action}{who};
