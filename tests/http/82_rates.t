@@ -81,6 +81,17 @@ my $upload = wire("POST /api/patients/ HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1
 sleep 0.2 if $upload->{status} != 429;
 is(statuses(map { call(GET => '/api/health/', url => $small->{url}) } 1 .. 100), '200:100', 'the proxy itself is exempt');
 
+# Codes on slips, which need no log-in: who guesses is refused before the database.
+my $slip = new_visit($queue)->{follow};
+my @guesses = map { call(GET => '/api/follow/' . join('', map { sprintf '%08x', rand 2**32 } 1 .. 4) . '/', from('192.0.2.3')) } 1 .. 90;
+like(statuses(@guesses), qr/^404:[678]\d 429:\d\d$/, 'guessing the codes of slips');
+($refused) = grep { $_->{status} == 429 } @guesses;
+refused($refused, 429, 'detail', '... in the usual shape');
+like($refused->{headers}{'retry-after'}, qr/^[1-4]$/, '... with Retry-After');
+is(call(GET => "/api/follow/$slip/", from('192.0.2.4'))->{json}{status}, 'WAITING', '... while a patient at another address follows the visit');
+sleep 0.5;
+is(call(GET => "/api/follow/$slip/", from('192.0.2.3'))->{status}, 200, '... and at this one after a while');
+
 # Memory is the same after many addresses, and a limit still holds.
 sub resident { return slurp_status() =~ /^VmRSS:\s+(\d+)/m ? $1 : 0 }
 sub slurp_status { open my $in, '<', "/proc/$small->{pid}/status" or die "no status: $!\n"; local $/ = undef; return scalar <$in> }
