@@ -22,21 +22,23 @@ $$;
 COMMENT ON FUNCTION clinicq_audit.spreadsheet_text(text) IS
     'The text with an apostrophe in front where a spreadsheet would take it for a formula: where it begins with = + - @, a tab or a carriage return. Who: admin, auditor.';
 
+-- By the BRIN index on time: OFFSET 0 keeps min and max from walking the whole tree by position.
 CREATE FUNCTION clinicq_audit.export_span(since timestamptz, until timestamptz, OUT first bigint, OUT after bigint)
-LANGUAGE sql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN since IS NULL THEN 0 ELSE (
-            SELECT max(s.previous_size) FROM clinicq.audit_seal s
-            WHERE s.previous_size <= (SELECT min(l.position) FROM clinicq.audit_leaf l WHERE l.event_at >= since)) END,
+LANGUAGE sql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+    WITH leaf AS MATERIALIZED (SELECT min(p.position) AS first, max(p.position) AS last FROM (
+        SELECT l.position FROM clinicq.audit_leaf l
+        WHERE l.event_at >= coalesce(since, '-infinity') AND l.event_at < coalesce(until, 'infinity') OFFSET 0) p)
+    SELECT CASE WHEN since IS NULL THEN 0 WHEN (SELECT leaf.first IS NOT NULL FROM leaf) THEN coalesce((
+            SELECT max(s.size) FROM clinicq.audit_seal s WHERE s.size <= (SELECT leaf.first FROM leaf)), 0) END,
         CASE WHEN until IS NULL THEN (SELECT max(s.size) FROM clinicq.audit_seal s) ELSE (
-            SELECT min(s.size) FROM clinicq.audit_seal s
-            WHERE s.size > (SELECT max(l.position) FROM clinicq.audit_leaf l WHERE l.event_at < until)) END
+            SELECT min(s.size) FROM clinicq.audit_seal s WHERE s.size > (SELECT leaf.last FROM leaf)) END
 $$;
 COMMENT ON FUNCTION clinicq_audit.export_span(timestamptz, timestamptz) IS
     'The positions of the tree, the last one excluded, of all seals with events of that time. Who: the owner.';
 
 CREATE FUNCTION clinicq_audit.export_rows(since timestamptz, until timestamptz, safe boolean)
 RETURNS TABLE ("position" bigint, id bigint, at timestamptz, transaction_id text, actor_id bigint, actor_name text, roles text, door text, client text, request_id text, action text, entity text, entity_id text, changes text, outcome text)
-LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_sort = off SET enable_hashjoin = off SET timezone = 'UTC' AS $$
+LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_sort = off SET enable_hashjoin = off SET jit = off SET timezone = 'UTC' AS $$
     SELECT clinicq_audit.begin_export('audit', since::text, until::text);
     SELECT x."position",
         x.id,

@@ -26,11 +26,12 @@ COMMENT ON FUNCTION clinicq_audit.peaks_line(bigint) IS
 CREATE FUNCTION clinicq_audit.verify(since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL, trusted_seal text DEFAULT NULL,
     OUT problem text, OUT seal bigint, OUT "position" bigint, OUT event_at timestamptz, OUT event_id bigint, OUT detail text)
 RETURNS SETOF record
-LANGUAGE C STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE C STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS 'MODULE_PATHNAME', 'clinicq_verify';
 COMMENT ON FUNCTION clinicq_audit.verify(timestamptz, timestamptz, text) IS
     'A row for each way in which the audit log is not what its seals say, and none where all holds. '
-    'since, until: only events of that time are compared with their leaves, NULL for all; the tree and the seals are checked as a whole. '
+    'since, until: only events of that time are compared with their leaves, and only the tree of the seals that hold them is built again, on the stored nodes before it, which have to give the root that was sealed; of the other seals that each follows the one before, and the newest one''s signature. NULL: without bound. '
+    'What was done to leaves and nodes outside the period, to hide it from there too, takes a call without bounds. '
     'trusted_seal: a seal that was kept elsewhere (its line of JSON), which a restored old backup does not have. '
     'Events that are not sealed yet are not looked at. Errors: 22023 trusted_seal is no seal, 22P02 nor JSON; 55000 before migrate(). Who: admin, auditor.';
 
@@ -51,7 +52,7 @@ COMMENT ON FUNCTION clinicq_audit.consistency(bigint, bigint) IS
 -- In the order of an index, whatever statistics say: a sort would need a temporary file.
 -- Both stream where they stand in the select list: COPY (SELECT clinicq_audit.export_events()) TO ...
 CREATE FUNCTION clinicq_audit.export_events(since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL) RETURNS SETOF text
-LANGUAGE sql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_sort = off SET enable_bitmapscan = off SET enable_hashjoin = off
+LANGUAGE sql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_sort = off SET enable_bitmapscan = off SET enable_hashjoin = off SET jit = off
 AS $function$
     SELECT clinicq.require_role('admin', 'auditor');
     WITH span AS MATERIALIZED (SELECT first, after FROM clinicq_audit.export_span(since, until))

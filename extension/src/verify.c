@@ -1,6 +1,8 @@
 /*
  * verify.c: whether the audit log is what its seals say. Events, leaves and seals are read once, in
- * the order of the tree; what is kept in memory does not grow with them.
+ * the order of the tree; what is kept in memory does not grow with them. Of a period, the leaves of
+ * its seals: the tree before them comes from the stored nodes, if these give the root that was
+ * sealed.
  */
 #include "postgres.h"
 
@@ -22,6 +24,7 @@ PG_FUNCTION_INFO_V1(clinicq_verify);
 #define FETCH        500
 #define PENDING_MOST 1000
 #define PROBLEM_MOST 10000
+#define EARLIER_MOST USECS_PER_HOUR
 
 /* The look-ups are lateral with a limit so that each stays one by the key. */
 static const char leaves_sql[] =
@@ -30,7 +33,7 @@ static const char leaves_sql[] =
     "  SELECT " EVENT_COLUMNS " FROM clinicq.audit_event e"
     "  WHERE e.at = l.event_at AND e.id = l.event_id"
     "  AND ($1 IS NULL OR l.event_at >= $1) AND ($2 IS NULL OR l.event_at < $2) LIMIT 1) e ON true"
-    " ORDER BY l.position";
+    " WHERE l.position >= $3 AND l.position < $4 ORDER BY l.position";
 static const char seals_sql[] = "SELECT " SEAL_COLUMNS " FROM clinicq.audit_seal s ORDER BY s.id";
 QUERY(
     added_events,
@@ -39,6 +42,9 @@ QUERY(
     " AND NOT EXISTS (SELECT FROM clinicq.audit_leaf l WHERE l.event_id = e.id AND l.event_at = e.at)"
     " ORDER BY e.at, e.id LIMIT " CppAsString2(PROBLEM_MOST),
     TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID);
+QUERY(span_of_period, "SELECT first, after FROM clinicq_audit.export_span($1, $2)", TIMESTAMPTZOID,
+      TIMESTAMPTZOID);
+QUERY(leaf_at, "SELECT event_id, event_at FROM clinicq.audit_leaf WHERE position = $1", INT8OID);
 QUERY(first_signed, "SELECT min(id) FROM clinicq.audit_seal WHERE public_key = $1", BYTEAOID);
 QUERY(seal_by_number, "SELECT " SEAL_COLUMNS " FROM clinicq.audit_seal s WHERE s.id = $1", INT8OID);
 QUERY(month_partition,
@@ -78,11 +84,21 @@ typedef struct Run {
     int64 id;
 } Run;
 
+/* When a number was drawn: that of the event with the highest one. */
+typedef struct Drawn {
+    int64 id; /* 0: none yet */
+    TimestampTz at;
+} Drawn;
+
 typedef struct Verify {
     ReturnSetInfo *result;
     uint64 problems;
     Datum since, until; /* of events; */
     bool from_start, to_end;
+    int64 first, after; /* the positions that are read, whole seals */
+    int64 newest;       /* seal */
+    TimestampTz sealed_at;
+    Drawn drawn, latest; /* before this seal; so far */
     Portal leaves;
     SPITupleTable *rows; /* of leaves, those from next on unread */
     uint64 next, count;
@@ -194,15 +210,19 @@ static bool in_range(const Verify *v, TimestampTz at) {
            (v->to_end || at < DatumGetTimestampTz(v->until));
 }
 
+/* When the first event is missing: they are found by reading the whole log. */
 static void load_removals(Verify *v) {
     v->removal_count = query_read(&removals, NULL, NULL);
-    v->removals = palloc(v->removal_count * sizeof *v->removals);
+    v->removals = MemoryContextAlloc(GetMemoryChunkContext(v),
+                                     Max(v->removal_count, 1) * sizeof *v->removals);
     for (uint64 i = 0; i < v->removal_count; i++)
         v->removals[i] =
             (Removal){row_int64(i, 1), row_int64(i, 2), row_int64(i, 3), row_int64(i, 4)};
 }
 
-static bool is_removed(const Verify *v, const Pending *event) {
+static bool is_removed(Verify *v, const Pending *event) {
+    if (v->removals == NULL)
+        load_removals(v);
     for (uint64 i = 0; i < v->removal_count; i++) {
         const Removal *r = &v->removals[i];
 
@@ -211,6 +231,23 @@ static bool is_removed(const Verify *v, const Pending *event) {
             return true;
     }
     return false;
+}
+
+/*
+ * An event's number is drawn when the event is made, however long its transaction then lasts. So a
+ * number above those that were sealed before belongs to a time after theirs, unless the clock was
+ * set back, and then it was when the seal was made, soon after.
+ */
+static void check_time(Verify *v, int64 seal, const Pending *event) {
+    TimestampTz drawn_after = Min(v->drawn.at, v->sealed_at);
+
+    if (v->drawn.id != 0 && event->id > v->drawn.id && event->at < drawn_after &&
+        event->at + EARLIER_MOST < drawn_after)
+        report(v, "event back-dated", seal, event->position, event,
+               psprintf("its number was drawn after %s, or the clock was set back since",
+                        timestamptz_to_str(drawn_after)));
+    if (event->id > v->latest.id)
+        v->latest = (Drawn){event->id, event->at};
 }
 
 static void check_leaf(Verify *v, int64 seal, HeapTuple row, TupleDesc shape) {
@@ -231,6 +268,7 @@ static void check_leaf(Verify *v, int64 seal, HeapTuple row, TupleDesc shape) {
                "in a seal they stand by time and id");
     v->last_at = event.at;
     v->last_id = event.id;
+    check_time(v, seal, &event);
     hash = DatumGetByteaPP(values[3]);
     if (VARSIZE_ANY_EXHDR(hash) == MERKLE_HASH)
         memcpy(stored.bytes, VARDATA_ANY(hash), MERKLE_HASH);
@@ -284,8 +322,8 @@ static void flush_pending(Verify *v, int64 seal, const char *problem, const char
     v->pendings = 0;
 }
 
-/* After a root that fits neither: from the stored nodes, where these fit a later seal. */
-static bool found_again(Verify *v, const Seal *seal) {
+/* The tree of a seal from the stored nodes, if these give its root. */
+static bool load_stored(Verify *v, const Seal *seal) {
     StoredTree *stored = MemoryContextAllocZero(v->chunk, sizeof *stored);
     MerkleTree tree;
     MerkleHash root;
@@ -317,7 +355,7 @@ static void check_root(Verify *v, const Seal *seal) {
     } else
         flush_pending(v, seal->number, "event changed",
                       "its leaf, too, or another one is not as it was sealed");
-    if (stored_holds || recomputed_holds || found_again(v, seal)) {
+    if (stored_holds || recomputed_holds || load_stored(v, seal)) {
         if (v->lost && v->lost_from < v->previous.number)
             report(v, "root differs", v->lost_from + 1, -1, NULL,
                    psprintf("so do those of all seals up to " INT64_FORMAT, v->previous.number));
@@ -340,6 +378,27 @@ static void check_root(Verify *v, const Seal *seal) {
     v->node_differs = false;
 }
 
+/* The tree as it was before the period. */
+static void begin_period(Verify *v, const Seal *seal, bool whole) {
+    Datum args[1] = {Int64GetDatum(seal->size - 1)};
+
+    if (!whole || !load_stored(v, seal)) {
+        v->stored.size = v->recomputed.size = (uint64) seal->size;
+        v->lost = true;
+        v->lost_from = seal->number;
+        if (whole)
+            report(v, "root differs", seal->number, v->previous.size, NULL,
+                   "the stored nodes and leaves up to here do not give it");
+    }
+    if (query_read(&leaf_at, args, NULL) > 0)
+        v->latest = (Drawn){row_int64(0, 1), row_int64(0, 2)};
+}
+
+/* Signatures before the period and after it are those of the newest seal's, which follows them. */
+static bool is_signature_checked(const Verify *v, const Seal *seal) {
+    return seal->number == v->newest || (seal->size >= v->first && seal->previous_size < v->after);
+}
+
 /* What a seal says by itself, and whether it follows the one before; false: it was altered. */
 static bool check_seal(Verify *v, const Seal *seal, bool whole) {
     MerkleHash hash;
@@ -354,7 +413,7 @@ static bool check_seal(Verify *v, const Seal *seal, bool whole) {
     whole = whole && merkle_equal(&hash, &seal->hash) && seal->size > seal->previous_size;
     if (!whole)
         report(v, "seal altered", seal->number, -1, NULL, "its hash is not that of what it says");
-    if (seal->is_signed && !seal_signature_holds(seal))
+    if (seal->is_signed && is_signature_checked(v, seal) && !seal_signature_holds(seal))
         report(v, "signature wrong", seal->number, -1, NULL, NULL);
     else if (v->first_signed > 0 && seal->number >= v->first_signed &&
              (!seal->is_signed ||
@@ -382,7 +441,12 @@ static void check_seals(Verify *v, Portal seals) {
             whole = seal_read(&seal, i);
             whole = check_seal(v, &seal, whole);
             v->last_id = 0;
-            if (whole) { /* else the leaves count with the next seal */
+            v->sealed_at = seal.at;
+            v->drawn = v->latest;
+            if (seal.size == v->first)
+                begin_period(v, &seal, whole);
+            else if (whole && seal.size > v->first && seal.previous_size < v->after) {
+                /* else the leaves count with the next seal */
                 read_leaves(v, seal.number, seal.size);
                 if (v->stored.size < seal.size)
                     skip_gap(v, seal.number, seal.size);
@@ -466,12 +530,30 @@ static void load_configured_key(Verify *v) {
         v->first_signed = row_int64(0, 1);
 }
 
-static Portal open_leaves(Verify *v) {
-    Oid types[2] = {TIMESTAMPTZOID, TIMESTAMPTZOID};
+/* Nothing is read where no leaf is of the period. */
+static void find_span(Verify *v) {
     Datum args[2] = {v->since, v->until};
     char nulls[] = {v->from_start ? 'n' : ' ', v->to_end ? 'n' : ' '};
+    Seal newest;
 
-    return SPI_cursor_open_with_args(NULL, leaves_sql, 2, types, args, nulls, true,
+    v->after = PG_INT64_MAX;
+    v->newest = seal_last(&newest) ? newest.number : 0;
+    if (v->from_start && v->to_end)
+        return;
+    query_read(&span_of_period, args, nulls);
+    v->first = row_isnull(0, 1) ? 0 : row_int64(0, 1);
+    if (row_isnull(0, 1) || row_isnull(0, 2))
+        v->after = 0;
+    else if (!v->to_end)
+        v->after = row_int64(0, 2);
+}
+
+static Portal open_leaves(Verify *v) {
+    Oid types[4] = {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT8OID};
+    Datum args[4] = {v->since, v->until, Int64GetDatum(v->first), Int64GetDatum(v->after)};
+    char nulls[] = {v->from_start ? 'n' : ' ', v->to_end ? 'n' : ' ', ' ', ' '};
+
+    return SPI_cursor_open_with_args(NULL, leaves_sql, 4, types, args, nulls, true,
                                      CURSOR_OPT_NO_SCROLL);
 }
 
@@ -494,7 +576,7 @@ Datum clinicq_verify(PG_FUNCTION_ARGS) {
     v->chunk = AllocSetContextCreate(CurrentMemoryContext, "verify", ALLOCSET_DEFAULT_SIZES);
     initStringInfo(&v->line);
     load_configured_key(v);
-    load_removals(v);
+    find_span(v);
     v->leaves = open_leaves(v);
     seals =
         SPI_cursor_open_with_args(NULL, seals_sql, 0, NULL, NULL, NULL, true, CURSOR_OPT_NO_SCROLL);

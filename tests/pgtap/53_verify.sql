@@ -72,6 +72,21 @@ SELECT is(tap.tamper($$ INSERT INTO clinicq.audit_event (id, at, transaction_id,
 SELECT is(tap.tamper($$ UPDATE clinicq.audit_event e SET changes = o.changes, actor_name = 'swapped' FROM clinicq.audit_event o
     WHERE e.id IN (20, 21) AND o.id IN (20, 21) AND o.id <> e.id $$), 'event changed seal=2 position=19 event=20; event changed seal=2 position=20 event=21', 'two events with swapped contents');
 
+-- Inserted now, with a number of now and a time of long ago: it is sealed, and named. Not so what was drawn before
+-- others were sealed, by a transaction that took long, nor what comes after the clock was set back.
+CREATE FUNCTION tap.insert_and_seal(id bigint, at timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO clinicq.audit_event (id, at, transaction_id, actor_name, roles, door, action, entity) OVERRIDING SYSTEM VALUE
+        VALUES (id, at, pg_current_xact_id(), 'x', '{}', 'psql', 'UPDATE', 'queue');
+    PERFORM clinicq_audit.seal_now();
+END
+$$;
+SELECT is(tap.tamper('SELECT tap.insert_and_seal(1200, now() - interval ''1 year'')'), 'event back-dated seal=4 position=1120 event=1200', 'an event inserted in the past, with an id of now');
+SELECT is(tap.tamper('SELECT tap.insert_and_seal(1200, ''-infinity'')'), 'event back-dated seal=4 position=1120 event=1200', 'before all time, too');
+SELECT is(tap.tamper('SELECT tap.insert_and_seal(1200, now() - interval ''59 minutes'')'), '', 'not within the hour');
+SELECT is(tap.tamper('SELECT tap.insert_and_seal(1200, now()); SELECT tap.insert_and_seal(1199, now() - interval ''2 days'')'), '', 'what a long transaction brings is no difference');
+SELECT is(tap.tamper('SELECT tap.insert_and_seal(1200, now() + interval ''5 hours''); SELECT tap.insert_and_seal(1201, now())'), '', 'nor what follows when the clock is set right');
+
 -- Leaves and nodes.
 SELECT is(tap.tamper('UPDATE clinicq.audit_leaf SET hash = sha256(''x'') WHERE position = 12'), 'leaf altered seal=2 position=12 event=13', 'an altered leaf');
 SELECT is(tap.tamper('UPDATE clinicq.audit_leaf SET hash = ''\x00'' WHERE position = 12'), 'leaf altered seal=2 position=12 event=13', 'one of a wrong length');
@@ -111,7 +126,7 @@ SELECT is(tap.tamper($$ DELETE FROM clinicq.audit_seal WHERE id = 3; DELETE FROM
 SELECT is(tap.act('auditor', 'SELECT count(*) FROM clinicq_audit.verify(NULL, NULL, ''{}'')'), '22023: trusted_seal is not a seal', 'what is no seal is said to be none');
 SELECT is(tap.state('auditor', 'SELECT clinicq_audit.verify(NULL, NULL, ''x'')'), '22P02', 'nor is what is not JSON');
 
--- A period: only its events are compared, the tree always.
+-- A period: only its events are compared, and the tree of its seals.
 SELECT event_at AS middle FROM clinicq.audit_leaf WHERE position = 500 \gset
 CREATE FUNCTION tap.tamper_in(how text, since timestamptz, until timestamptz) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
@@ -125,7 +140,20 @@ $$;
 SELECT is(tap.found(:'middle', NULL) || tap.found(NULL, :'middle'), '', 'each period holds');
 SELECT is(tap.tamper_in('DELETE FROM clinicq.audit_event WHERE id IN (3, 1000)', :'middle', NULL), 'event missing seal=2 position=999 event=1000', 'from a time on');
 SELECT is(tap.tamper_in('DELETE FROM clinicq.audit_event WHERE id IN (3, 1000)', NULL, :'middle'), 'event missing seal=1 position=2 event=3', 'up to a time');
-SELECT is(tap.tamper_in('UPDATE clinicq.audit_leaf SET hash = sha256(''x'') WHERE position = 2', :'middle', NULL), 'root differs seal=1 position=0', 'the tree as a whole');
+SELECT is(tap.tamper_in('UPDATE clinicq.audit_leaf SET hash = sha256(''x'') WHERE position = 2', :'middle', NULL), 'root differs seal=1 position=0', 'what the tree before it is made of');
+SELECT event_at AS third_seal FROM clinicq.audit_leaf WHERE position = 1110 \gset
+SELECT is(tap.found(:'third_seal', NULL) || tap.found(:'third_seal', :'third_seal') || tap.found('2001-01-01', '2002-01-01') || tap.found('infinity', NULL) || tap.found(NULL, '-infinity'), '', 'any period holds');
+SELECT is(tap.tamper_in(how, :'third_seal', NULL), found, how) FROM (VALUES
+    ('UPDATE clinicq.audit_node SET hash = sha256(''x'')', 'root differs seal=2 position=10; root differs seal=3'),
+    ('UPDATE clinicq.audit_node SET hash = sha256(''x''); DELETE FROM clinicq.audit_event WHERE id IN (5, 1115)', 'root differs seal=2 position=10; event missing seal=3 position=1114 event=1115; root differs seal=3'),
+    ('UPDATE clinicq.audit_leaf SET hash = sha256(''x'') WHERE position = 1005', ''),
+    ('UPDATE clinicq.audit_leaf SET hash = sha256(''x'') WHERE position = 1112', 'leaf altered seal=3 position=1112 event=1113'),
+    ('DELETE FROM clinicq.audit_leaf WHERE position = 1112', 'leaf missing seal=3 position=1112; root differs seal=3 position=1110; event added event=1113'),
+    ('DELETE FROM clinicq.audit_seal WHERE id = 2', 'seal missing seal=2'),
+    ('UPDATE clinicq.audit_seal SET at = at - interval ''1 day'' WHERE id = 1', 'seal altered seal=1'),
+    ('UPDATE clinicq.audit_seal SET at = at - interval ''1 day'' WHERE id = 2', 'seal altered seal=2'),
+    ('SELECT tap.insert_and_seal(1200, now() - interval ''1 year'')', 'event back-dated seal=4 position=1120 event=1200')) AS t (how, found);
+SELECT is(tap.tamper_in('SELECT tap.insert_and_seal(1200, now() - interval ''1 year'')', now() - interval '2 years', now() - interval '1 month'), 'event back-dated seal=4 position=1120 event=1200', 'an event inserted into the period');
 
 -- Much at once is cut, and counted.
 SELECT is(tap.tamper('UPDATE clinicq.audit_event SET actor_name = ''evil''; UPDATE clinicq.audit_seal SET hash = hash') ~ '^event changed seal=1 position=0 event=1; .*event=1120$', true, 'every event changed');
