@@ -48,6 +48,9 @@ QUERY(class_insert,
 QUERY(class_lock,
       "SELECT FROM clinicq.priority_class WHERE clinic_id = $1 AND rank = $2 FOR UPDATE", INT8OID,
       INT2OID);
+QUERY(class_share,
+      "SELECT rank FROM clinicq.priority_class WHERE clinic_id = $1 AND name = $2 FOR KEY SHARE",
+      INT8OID, TEXTOID);
 QUERY(class_in_use,
       "SELECT FROM clinicq.visit v JOIN clinicq.queue q ON q.id = v.queue_id"
       " WHERE q.clinic_id = $1 AND v.priority = $2"
@@ -95,13 +98,13 @@ const char *priority_name(int64 clinic_id, int16 rank) {
 }
 
 int priority_rank(int64 clinic_id, const char *name) {
-    if (name == NULL)
+    Datum args[2] = {Int64GetDatum(clinic_id)};
+    const char *ordinary = priority_name(clinic_id, 0);
+
+    if (name == NULL || (ordinary != NULL && strcmp(name, ordinary) == 0))
         return 0;
-    classes_load();
-    for (int i = 0; i < class_count; i++)
-        if (classes[i].clinic_id == clinic_id && strcmp(classes[i].name, name) == 0)
-            return classes[i].rank;
-    return -1;
+    args[1] = CStringGetTextDatum(name);
+    return query_write(&class_share, args, NULL) > 0 ? row_int16(0, 1) : -1;
 }
 
 char *priority_names(int64 clinic_id) {

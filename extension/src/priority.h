@@ -10,7 +10,10 @@
 /* Name of the class of a rank, NULL where there is none any more. Lives until SQL runs. */
 extern const char *priority_name(int64 clinic_id, int16 rank);
 
-/* Rank of the class of that name; -1 where the clinic has none. NULL is the ordinary patient. */
+/*
+ * Rank of the class of that name; -1 where the clinic has none. NULL is the ordinary patient. The
+ * class is locked, so that it keeps the rank until the visit that gets it is committed.
+ */
 extern int priority_rank(int64 clinic_id, const char *name);
 
 /* What may be named, for messages: "emergency, elderly, ...". */

@@ -45,8 +45,8 @@ extern void visit_change_priority(int64 visit_id, int16 rank);
 /* The same for all open visits of a clinic that have a rank. */
 extern void visit_change_rank(int64 clinic_id, int16 rank, int16 new_rank);
 
-/* Locks a visit and returns the clinic that it is in. P0002. */
-extern int64 visit_lock_clinic(int64 visit_id);
+/* The clinic that a visit is in. P0002. */
+extern int64 visit_clinic(int64 visit_id);
 
 /* Whether a visit of this status goes on: WAITING, START, IN_ROOM or HELD. */
 extern bool visit_is_open(const char *status);

@@ -246,7 +246,7 @@ Datum clinicq_api_update_visit(PG_FUNCTION_ARGS) {
     fields = fields_of_body(fcinfo);
     SPI_connect();
     clinic_id = read_queue(fields, false, &queue_id);
-    priority = read_priority(fields, clinic_id != 0 ? clinic_id : visit_lock_clinic(visit_id));
+    priority = read_priority(fields, clinic_id != 0 ? clinic_id : visit_clinic(visit_id));
     faults_raise(fields->faults);
     if (priority >= 0)
         actor_require(visit_open_roles());

@@ -12,9 +12,11 @@
 
 PG_FUNCTION_INFO_V1(clinicq_change_priority);
 
-QUERY(priority_lock,
-      "SELECT v.status, v.priority, q.clinic_id FROM clinicq.visit v"
-      " JOIN clinicq.queue q ON q.id = v.queue_id WHERE v.id = $1 FOR NO KEY UPDATE OF v",
+QUERY(clinic_of_visit,
+      "SELECT q.clinic_id FROM clinicq.visit v JOIN clinicq.queue q ON q.id = v.queue_id"
+      " WHERE v.id = $1",
+      INT8OID);
+QUERY(priority_lock, "SELECT status, priority FROM clinicq.visit WHERE id = $1 FOR NO KEY UPDATE",
       INT8OID);
 /* The event keeps the status; it tells the board that the order has changed. */
 #define CHANGE_PRIORITY(which)                                                  \
@@ -31,12 +33,12 @@ QUERY(priority_update_class,
           " AND queue_id IN (SELECT id FROM clinicq.queue WHERE clinic_id = $5)") "SELECT FROM v",
       INT2OID, INT2OID, INT8OID, TEXTOID, INT8OID);
 
-int64 visit_lock_clinic(int64 visit_id) {
+int64 visit_clinic(int64 visit_id) {
     Datum args[1] = {Int64GetDatum(visit_id)};
 
-    if (query_write(&priority_lock, args, NULL) == 0)
+    if (query_write(&clinic_of_visit, args, NULL) == 0)
         error_not_found("visit", psprintf(INT64_FORMAT, visit_id));
-    return row_int64(0, 3);
+    return row_int64(0, 1);
 }
 
 void visit_change_priority(int64 visit_id, int16 rank) {
@@ -45,7 +47,8 @@ void visit_change_priority(int64 visit_id, int16 rank) {
                      CStringGetTextDatum(actor->name)};
     char *status;
 
-    visit_lock_clinic(visit_id);
+    if (query_write(&priority_lock, args, NULL) == 0)
+        error_not_found("visit", psprintf(INT64_FORMAT, visit_id));
     status = row_text(0, 1);
     if (row_int16(0, 2) == rank) {
         visit_read(visit_id);
@@ -75,7 +78,7 @@ Datum clinicq_change_priority(PG_FUNCTION_ARGS) {
     ARG_REQUIRE(0, "visit");
     ARG_REQUIRE(1, "priority");
     SPI_connect();
-    clinic_id = visit_lock_clinic(PG_GETARG_INT64(0));
+    clinic_id = visit_clinic(PG_GETARG_INT64(0));
     rank = priority_rank(clinic_id, ARG_CSTRING(1));
     if (rank < 0)
         ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
