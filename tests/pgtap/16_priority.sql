@@ -39,7 +39,7 @@ SELECT tap.open(11, :general) AS changed, tap.open(12, :general, 'elderly') AS o
 SELECT max(id) AS changed_id FROM clinicq.visit \gset
 SELECT is(tap.act('assistant', format('SELECT v.status FROM clinicq.change_priority(%s, ''emergency'') AS v', :changed_id - 1)), 'WAITING', 'another priority from psql');
 SELECT tap.act('shim', 'SELECT f.position FROM clinicq_api.feed_advance() AS f') AS last \gset
-SELECT is(tap.act('shim', format('SELECT concat_ws('' '', f.staff::json->>''move'', f.display::json->>''status'') FROM clinicq_api.feed(%s - 1, 1) AS f', :last)), 'priority WAITING', '... which the feed tells');
+SELECT is(tap.act('shim', format('SELECT concat_ws('' '', f.staff::json->>''move'', f.display::json->''visit''->>''priority'') FROM clinicq_api.feed(%s - 1, 1) AS f', :last)), 'priority emergency', '... which the feed tells');
 SELECT is(tap.act('assistant', format('SELECT v.status FROM clinicq.change_priority(%s, ''royal'') AS v', :changed_id)), '22023: priority: must be one of: emergency, elderly, pregnant, normal', 'no such class');
 SELECT is(tap.act('doctor', format('SELECT v.status FROM clinicq.change_priority(%s, ''normal'') AS v', :changed_id)), '42501: this needs one of these roles: admin, assistant', 'who may open visits says how urgent they are');
 SELECT is(tap.state('assistant', 'SELECT clinicq.change_priority(999999, ''normal'')'), 'P0002', 'no such visit');
