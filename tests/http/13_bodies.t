@@ -116,7 +116,7 @@ my %there = (id => { rooms => $room->{id}, queues => $queue, visits => $visit->{
 $before = snapshot();
 for my $route (grep { $_->{body} eq 'fields' } ROUTES) {
     my ($family) = $route->{path} =~ m{^/api/(\w+)/};
-    my $path = path_of($route, id => $there{id}{$family}, registration_number => $visit->{patient});
+    my $path = path_of($route, id => $there{id}{$family}, registration_number => $visit->{patient}, rank => 10);
     refused(call($route->{method} => $path, as => 'admin', body => '{"a":', type => 'application/json'), 400, 'detail', "$route->{method} $route->{path}: malformed JSON");
     refused(call($route->{method} => $path, as => 'admin', body => "{\"\xFF\":1}", type => 'application/json'), 400, 'detail', '... no UTF-8');
     refused(call($route->{method} => $path, as => 'admin', body => '[1]', type => 'application/json'), 400, ['non_field_errors'], '... not an object');
