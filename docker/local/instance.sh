@@ -11,7 +11,7 @@ ADDRESS=${CLINICQ_ADDRESS:-127.0.0.1}
 PORT=${CLINICQ_PORT:-8080}
 METRICS_PORT=${CLINICQ_METRICS_PORT:-9080}
 URL=http://$ADDRESS:$PORT
-METRICS_URL=http://$ADDRESS:$METRICS_PORT
+METRICS_URL=http://127.0.0.1:$METRICS_PORT
 USERS='admin assistant doctor display'
 
 cluster() { CLINICQ_KEEPER=on "$CLINICQ_TOP/docker/local/cluster" "$@"; }
@@ -56,10 +56,11 @@ foreground_pid() {
     tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" | grep -qE '(^|/)run$' && say "$pid"
 }
 
+# need_free_port SETTING ADDRESS PORT
 need_free_port() {
-    [ "$2" != 0 ] || return 0
-    ! port_in_use "$ADDRESS" "$2" ||
-        die "Port $2 is in use by another program; set $1 to a free one, as in: $1=$(($2 + 1)) make start"
+    [ "$3" != 0 ] || return 0
+    ! port_in_use "$2" "$3" ||
+        die "Port $3 is in use by another program; set $1 to a free one, as in: $1=$(($3 + 1)) make start"
 }
 
 # Builds and stages. Succeeds without a change, too; `changed` tells.
@@ -176,8 +177,8 @@ write_env() {
 
 # Everything up to a shim that answers. Called with the lock held and nothing running.
 bring_up() {
-    need_free_port CLINICQ_PORT "$PORT"
-    need_free_port CLINICQ_METRICS_PORT "$METRICS_PORT"
+    need_free_port CLINICQ_PORT "$ADDRESS" "$PORT"
+    need_free_port CLINICQ_METRICS_PORT 127.0.0.1 "$METRICS_PORT"
     use_build
     [ -d "$CLUSTER/server/data" ] || say "Creating a private PostgreSQL cluster in .run/cluster"
     cluster create "$CLUSTER"

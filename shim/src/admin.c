@@ -88,7 +88,7 @@ void admin_open(const struct config *c) {
 
     if (c->metrics_port == 0)
         return;
-    fd = http_listen(c->address, c->metrics_port);
+    fd = http_listen(c->metrics_address, c->metrics_port);
     admin.mhd = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, NULL,
                                  MHD_OPTION_EXTERNAL_LOGGER, http_library_log, NULL,
                                  MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, 64U,

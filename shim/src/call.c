@@ -214,7 +214,7 @@ static const char *as_ascii(struct request *r, const char *header) {
 }
 
 static void add_conditions(struct request *r) {
-    bool reads = r->method == GET || r->method == HEAD;
+    bool reads = r->call.safe;
 
     r->call.parameters[P_IDEMPOTENCY_KEY] = reads ? NULL : as_ascii(r, r->idempotency_key);
     r->call.parameters[P_IF_MATCH] = reads ? NULL : as_ascii(r, r->if_match);
@@ -237,6 +237,7 @@ void call_build(struct request *r) {
     const char **p = r->call.parameters;
 
     r->call.class = r->route != NULL ? r->route->class : CALL_READ;
+    r->call.safe = r->method == GET || r->method == HEAD;
     r->call.sql = NULL;
     p[P_ROUTE] = r->route != NULL ? r->route->key : NULL;
     p[P_TOKEN] = r->token;
@@ -263,6 +264,7 @@ void call_refused(struct request *r, const char *sqlstate) {
 
     buffer_format(&route, "REFUSED %s %s", sqlstate, r->route->key);
     r->call.class = CALL_WRITE;
+    r->call.safe = false;
     r->call.parameters[P_ROUTE] = arena_text(&r->arena, route.data, route.len);
     r->call.parameters[P_QUERY] = r->call.parameters[P_BODY] = NULL;
     buffer_free(&route);
@@ -270,6 +272,7 @@ void call_refused(struct request *r, const char *sqlstate) {
 
 void call_follow(struct request *r) {
     r->call.class = r->route->class;
+    r->call.goes_on = true;
     r->call.parameters[P_ROUTE] = r->route->key;
     choose_lane(r);
 }

@@ -22,11 +22,13 @@ struct catalogue *catalogue_current(void) {
 }
 
 static void complain(const char *what) {
+    if (what == NULL)
+        what = "the database gave no reason";
     if (state.complaint != NULL && strcmp(state.complaint, what) == 0)
         return;
     free(state.complaint);
     state.complaint = memory_text(what);
-    log_event(LOG_WARNING, "no catalogue: %s", what);
+    log_event(LOG_WARNING, "no %scatalogue: %s", state.current != NULL ? "new " : "", what);
 }
 
 static void replace(const char *text) {

@@ -94,15 +94,18 @@ static void check_database(struct checks *all, const struct config *c) {
         return;
     }
     yes = is_true(pg,
-                  "SELECT NOT rolsuper AND NOT rolbypassrls AND NOT rolcreaterole FROM "
-                  "pg_catalog.pg_roles WHERE rolname = session_user",
+                  "SELECT NOT rolsuper AND NOT rolbypassrls AND NOT rolcreaterole AND NOT "
+                  "rolcreatedb AND NOT rolreplication FROM pg_catalog.pg_roles "
+                  "WHERE rolname = session_user",
                   &known);
     require(all, "database login is no superuser", known && yes,
             "let CLINICQ_SHIM_DSN log in as clinicq_shim, which may nothing else");
     yes = is_true(pg,
-                  "SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname ~ '^clinicq_' "
-                  "AND rolname <> session_user AND pg_catalog.pg_has_role(session_user, oid, "
-                  "'MEMBER'))",
+                  "SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_auth_members m "
+                  "JOIN pg_catalog.pg_roles r ON r.oid = m.member WHERE r.rolname = session_user) "
+                  "AND NOT EXISTS (SELECT FROM pg_catalog.pg_shdepend d "
+                  "JOIN pg_catalog.pg_roles r ON r.oid = d.refobjid "
+                  "WHERE r.rolname = session_user AND d.deptype = 'o')",
                   &known);
     require(all, "database login owns nothing", known && yes,
             "let CLINICQ_SHIM_DSN log in as clinicq_shim, not as an owner or a member of a role");

@@ -55,6 +55,8 @@ static const struct option options[] = {
          "(environment only); empty = the database's"),
     TEXT("CLINICQ_ADDRESS", address, "127.0.0.1", false, "IPv4 or IPv6 address to listen on"),
     NUMBER("CLINICQ_PORT", port, "8080", 1, 65535, "port of the API"),
+    TEXT("CLINICQ_METRICS_ADDRESS", metrics_address, "127.0.0.1", false,
+         "IPv4 or IPv6 address of the metrics, which are plain HTTP for whoever reaches it"),
     NUMBER("CLINICQ_METRICS_PORT", metrics_port, "9080", 0, 65535,
            "port of /live, /ready and /metrics; 0 = none"),
     TEXT("CLINICQ_ALLOWED_HOSTS", allowed_hosts, "localhost,127.0.0.1,[::1]", false,
@@ -91,13 +93,13 @@ static const struct option options[] = {
     NUMBER("CLINICQ_WRITE_CONNECTIONS", write_connections, "8", 1, 256,
            "database connections for writes"),
     NUMBER("CLINICQ_SLOW_CONNECTIONS", slow_connections, "4", 1, 256,
-           "database connections for log-in, passwords and searches"),
+           "database connections for what takes long: log-in, searches, reports, the audit log"),
     NUMBER("CLINICQ_QUEUE_LENGTH", queue_length, "1024", 1, 1000000,
            "requests of one class that may wait for a connection; more get 503"),
     CHOICE("CLINICQ_PREPARE", prepare, "on", switch_choices,
            "on or off: prepared statements (off for PgBouncer before 1.21)"),
     NUMBER("CLINICQ_REQUEST_TIMEOUT_MS", request_timeout_ms, "10000", 10, 3600000,
-           "longest wait of a request for the database"),
+           "longest wait of a request for the database; to record a refusal as long again"),
     NUMBER("CLINICQ_RECEIVE_TIMEOUT_MS", receive_timeout_ms, "15000", 10, 3600000,
            "longest time for a request's body to arrive; its headers have no more either"),
     NUMBER("CLINICQ_HEADER_TIMEOUT_MS", header_timeout_ms, "10000", 10, 3600000,
@@ -106,8 +108,9 @@ static const struct option options[] = {
            "longest time for a client to take a reply"),
     NUMBER("CLINICQ_IDLE_TIMEOUT_MS", idle_timeout_ms, "60000", 10, 3600000,
            "longest time that a connection stays open between two requests"),
-    NUMBER("CLINICQ_HEADER_LIMIT", header_limit, "10240", 2048, 65536,
-           "bytes that a request line and headers may take together"),
+    NUMBER(
+        "CLINICQ_HEADER_LIMIT", header_limit, "10240", 2048, 65536,
+        "bytes that a request line and headers may take together, with 64 for each header and argument"),
     NUMBER("CLINICQ_BODY_LIMIT", body_limit, "1048576", 1024, 1073741824,
            "bytes of a body, where the route allows as many"),
     NUMBER("CLINICQ_MAX_CONNECTIONS", max_connections, "4096", 1, 1000000,
@@ -296,12 +299,17 @@ static void check_dsn(struct config *c) {
     PQconninfoFree(parsed);
 }
 
-static void check_texts(struct config *c) {
+static void check_address(const char *name, const char *address) {
     struct in_addr v4;
     struct in6_addr v6;
 
-    if (inet_pton(AF_INET, c->address, &v4) != 1 && inet_pton(AF_INET6, c->address, &v6) != 1)
-        refuse("CLINICQ_ADDRESS: \"%s\" is not an IPv4 or IPv6 address", c->address);
+    if (inet_pton(AF_INET, address, &v4) != 1 && inet_pton(AF_INET6, address, &v6) != 1)
+        refuse("%s: \"%s\" is not an IPv4 or IPv6 address", name, address);
+}
+
+static void check_texts(struct config *c) {
+    check_address("CLINICQ_ADDRESS", c->address);
+    check_address("CLINICQ_METRICS_ADDRESS", c->metrics_address);
     if (c->metrics_port == c->port)
         refuse("CLINICQ_METRICS_PORT: %u is the port of the API", c->metrics_port);
     if (host_fault(c->allowed_hosts) != NULL)
@@ -315,10 +323,14 @@ static void check_texts(struct config *c) {
     for (const char *p = c->cors_origins; *p != '\0';) {
         size_t len = strcspn(p, ",");
         const char *start = p + strspn(p, " ");
+        const char *host = strstr(start, "://");
 
-        if (len > 0 && strncmp(start, "http://", 7) != 0 && strncmp(start, "https://", 8) != 0)
-            refuse("CLINICQ_CORS_ORIGINS: \"%.*s\" is not an origin such as https://clinic.example",
-                   (int) len, p);
+        if (len > 0 && ((strncmp(start, "http://", 7) != 0 && strncmp(start, "https://", 8) != 0) ||
+                        host[3 + strcspn(host + 3, "/, ")] == '/'))
+            refuse(
+                "CLINICQ_CORS_ORIGINS: \"%.*s\" is not an origin such as https://clinic.example, "
+                "which ends behind the host or port",
+                (int) len, p);
         p += len + (p[len] == ',');
     }
 }

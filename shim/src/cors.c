@@ -40,14 +40,16 @@ void cors_headers(struct MHD_Response *response, const char *origin, bool prefli
     MHD_add_response_header(response, "Access-Control-Allow-Credentials", "true");
     if (!preflight) {
         MHD_add_response_header(response, "Access-Control-Expose-Headers",
-                                "ETag, Idempotency-Replayed");
+                                "ETag, Idempotency-Replayed, RateLimit-Limit, "
+                                "RateLimit-Policy, RateLimit-Remaining, RateLimit-Reset, "
+                                "Retry-After, X-Request-Id");
         return;
     }
     MHD_add_response_header(
         response, "Access-Control-Allow-Headers",
-        "accept, accept-encoding, authorization, content-type, dnt, "
-        "idempotency-key, if-match, if-none-match, origin, user-agent, x-clinicq-request, x-csrftoken, x-request-id, "
-        "x-requested-with");
+        "accept, accept-encoding, authorization, content-type, dnt, idempotency-key, if-match, "
+        "if-none-match, last-event-id, origin, traceparent, user-agent, x-clinicq-request, "
+        "x-csrftoken, x-request-id, x-requested-with");
     MHD_add_response_header(response, "Access-Control-Allow-Methods",
                             "DELETE, GET, OPTIONS, PATCH, POST, PUT");
     MHD_add_response_header(response, "Access-Control-Max-Age", "86400");

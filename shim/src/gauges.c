@@ -1,6 +1,7 @@
 #include "gauges.h"
 
 #include "clock.h"
+#include "log.h"
 #include "polling.h"
 
 #include <stdlib.h>
@@ -15,7 +16,8 @@ static struct {
 } state;
 
 static int64_t take(const struct call *call, const char *text) {
-    (void) call;
+    if (text == NULL)
+        log_event(LOG_WARNING, "no gauges of the database: %s", pool_fault(call));
     free(state.text);
     state.text = text != NULL && strlen(text) < TEXT_MAX ? memory_text(text) : NULL;
     return POLL;

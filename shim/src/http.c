@@ -64,7 +64,8 @@ void http_daemon_run(struct http_daemon *d) {
 bool http_daemon_pending(struct http_daemon *d) {
     MHD_UNSIGNED_LONG_LONG wait;
 
-    /* no time-out of the library is in use, so it either wants to run now or not at all */
+    /* a connection of the API has no time-out of the library; one of the admin port is looked at
+     * when something else happens */
     return d->mhd != NULL &&
            (d->pending || (MHD_get_timeout(d->mhd, &wait) == MHD_YES && wait == 0));
 }

@@ -205,6 +205,27 @@ static ssize_t log_write(const char *data, size_t len) {
     return -1;
 }
 
+/* A line that stands there in part is ended, so that the next one is whole. */
+static void drop_held(void) {
+    struct buffer *b = &logger.held;
+    bool torn = logger.written > 0 && b->data[logger.written - 1] != '\n';
+
+    for (size_t i = logger.written; i < b->len; i++)
+        logger.dropped += b->data[i] == '\n';
+    b->len = logger.written = 0;
+    if (torn)
+        buffer_char(b, '\n');
+}
+
+static bool report_dropped(void) {
+    if (logger.dropped == 0 || !log_begin(LOG_WARNING))
+        return false;
+    buffer_format(&logger.held, ",\"msg\":\"log lines dropped\",\"count\":%llu}\n",
+                  (unsigned long long) logger.dropped);
+    logger.dropped = 0;
+    return true;
+}
+
 bool log_flush(void) {
     struct buffer *b = &logger.held;
 
@@ -223,18 +244,12 @@ bool log_flush(void) {
             }
             return true;
         } else {
-            logger.dropped++; /* a full disk, a closed pipe: nothing here can help */
-            break;
+            drop_held(); /* a full disk, a closed pipe: nothing here can help */
+            return report_dropped();
         }
     }
     b->len = logger.written = 0;
-    if (logger.dropped > 0 && log_begin(LOG_WARNING)) {
-        buffer_format(b, ",\"msg\":\"log lines dropped\",\"count\":%llu}\n",
-                      (unsigned long long) logger.dropped);
-        logger.dropped = 0;
-        return true;
-    }
-    return false;
+    return report_dropped();
 }
 
 void log_close(void) {
@@ -247,6 +262,7 @@ void log_close(void) {
 }
 
 _Noreturn void log_fatal(const char *message) {
+    log_flush();
     dprintf(logger.fd, "{\"level\":\"error\",\"msg\":\"%s\"}\n", message);
     abort();
 }

@@ -32,7 +32,7 @@ static const struct {
 };
 #define BOUNDS (sizeof(bounds) / sizeof(bounds[0]))
 
-/* the classes of calls, what the shim answered alone, and replies in pages */
+/* the classes of calls, requests of no route, and replies in pages */
 static const char *const classes[] = {"read", "write", "slow", "edge", "stream"};
 #define CLASSES (sizeof(classes) / sizeof(classes[0]))
 

@@ -222,7 +222,7 @@ void pgconn_flush(struct pg_conn *conn) {
     watch(conn, left > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
-void pgconn_forget_statement(struct pg_conn *conn, unsigned generation) {
+static void forget_statement(struct pg_conn *conn, unsigned generation) {
     if (conn->generation == generation)
         conn->prepared = false;
 }
@@ -238,7 +238,7 @@ static void take_result(struct pg_conn *conn, PGresult *result) {
         if (call == NULL)
             return;
         if (call->failed && call->carries_prepare)
-            pgconn_forget_statement(conn, call->generation);
+            forget_statement(conn, call->generation);
         pool_call_answered(call);
     } else if (call != NULL && status == PGRES_TUPLES_OK && call->result == NULL) {
         call->result = result;

@@ -49,7 +49,6 @@ void pgconn_init(struct pg_conn *conn, struct pool *pool);
 /* Sends a call that stands in conn->calls already. */
 void pgconn_send(struct pg_conn *conn, struct call *call);
 void pgconn_flush(struct pg_conn *conn);
-void pgconn_forget_statement(struct pg_conn *conn, unsigned generation);
 /* Closes a healthy connection to be rid of what it works on, and connects again at once. */
 void pgconn_replace(struct pg_conn *conn, const char *why);
 /* Closes the connection, answers or requeues its calls, and connects again later. */

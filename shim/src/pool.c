@@ -45,20 +45,39 @@ void pool_open(const struct config *c) {
     pool_init(CALL_SLOW, "slow", c->slow_connections, 1);
 }
 
+static void drop_lane(struct call *call) {
+    lane_drop(call->lane);
+    call->lane = NULL;
+}
+
+/* Most calls expire after all others. */
+static void watch_deadline(struct call *call) {
+    struct list *before = db.deadlines.prev;
+
+    while (before != &db.deadlines &&
+           list_item(before, struct call, deadline)->expires_at > call->expires_at)
+        before = before->prev;
+    list_append(before->next, &call->deadline);
+}
+
 bool pool_submit(struct call *call) {
     struct pool *p = &db.pools[call->class];
 
-    if (p->queued >= db.queue_length || p->size == 0)
+    if (p->queued >= db.queue_length || p->size == 0) {
+        drop_lane(call);
         return false;
+    }
     call->state = CALL_QUEUED;
-    call->expires_at = clock_us() + db.timeout_us;
+    if (!call->goes_on)
+        call->expires_at = clock_us() + db.timeout_us;
+    call->goes_on = false;
     call->conn = NULL;
     call->result = NULL;
     call->conflicts = 0;
     call->resent = call->prepared_again = call->failed = false;
     list_append(&p->waiting, &call->queue);
     p->queued++;
-    list_append(&db.deadlines, &call->deadline);
+    watch_deadline(call);
     return true;
 }
 
@@ -82,8 +101,7 @@ static void release(struct call *call) {
     unlink_call(call);
     list_remove(&call->deadline);
     call->state = CALL_IDLE;
-    lane_drop(call->lane);
-    call->lane = NULL;
+    drop_lane(call);
 }
 
 static void finish(struct call *call, enum call_outcome outcome) {
@@ -108,6 +126,19 @@ static void requeue(struct call *call) {
     list_prepend(&p->waiting, &call->queue);
     p->queued++;
     p->retries++;
+}
+
+const char *pool_fault(const struct call *call) {
+    static const char *const outcomes[] = {[CALL_RESULT] = "no reply",
+                                           [CALL_EXPIRED] = "not answered in time",
+                                           [CALL_BUSY] = "no connection was free in time",
+                                           [CALL_AWAY] = "no database",
+                                           [CALL_UNKNOWN] = "the connection was lost"};
+    const char *sqlstate = call->outcome == CALL_RESULT && call->failed
+                               ? PQresultErrorField(call->result, PG_DIAG_SQLSTATE)
+                               : NULL;
+
+    return sqlstate != NULL ? sqlstate : outcomes[call->outcome];
 }
 
 void pool_abandon(struct call *call) {
@@ -171,7 +202,7 @@ void pool_calls_lost(struct pg_conn *conn, bool replaced) {
         struct call *call = list_item(conn->calls.prev, struct call, queue);
 
         p->lost++;
-        if (call->class != CALL_READ)
+        if (!call->safe)
             finish(call, CALL_UNKNOWN);
         else if (call->expires_at <= now)
             finish(call, CALL_EXPIRED);
@@ -261,7 +292,7 @@ static void expire(struct call *call) {
     } else if (is_away(p)) {
         finish(call, CALL_AWAY);
     } else {
-        finish(call, call->class == CALL_READ ? CALL_EXPIRED : CALL_BUSY);
+        finish(call, call->safe ? CALL_EXPIRED : CALL_BUSY);
     }
 }
 

@@ -16,10 +16,10 @@ enum call_state { CALL_IDLE, CALL_QUEUED, CALL_SENT };
 
 enum call_outcome {
     CALL_RESULT,  /* result holds rows or an error of the server */
-    CALL_EXPIRED, /* a read was not answered in time */
+    CALL_EXPIRED, /* what changes nothing was not answered in time */
     CALL_BUSY,    /* never sent: no connection was free in time */
-    CALL_AWAY,    /* never sent, or a read lost twice: no database */
-    CALL_UNKNOWN, /* a write was sent and its answer never came */
+    CALL_AWAY,    /* never sent, or lost twice: no database */
+    CALL_UNKNOWN, /* it may change something, was sent, and its answer never came */
 };
 
 /* One statement of one transaction. Embedded in whatever waits for it; the pool holds it from
@@ -28,6 +28,8 @@ struct call {
     enum call_class class;
     const char *sql; /* NULL: clinicq_api.call with the parameters */
     const char *parameters[CALL_PARAMETERS];
+    bool safe;         /* changes nothing (RFC 9110, 9.2.1): it may be sent again */
+    bool goes_on;      /* has the time that the call before it left */
     struct lane *lane; /* owned, dropped with the call */
     void (*done)(struct call *call);
 
@@ -37,7 +39,7 @@ struct call {
     /* the pool's own */
     enum call_state state;
     struct list queue;    /* waiting, or in flight on conn */
-    struct list deadline; /* all calls, the oldest first */
+    struct list deadline; /* all calls, the first to expire first */
     int64_t expires_at;
     struct pg_conn *conn;
     unsigned generation;
@@ -58,8 +60,10 @@ struct pool_gauge {
 struct config;
 
 void pool_open(const struct config *c);
-/* False when the queue of the class is full, and after pool_close(). */
+/* False when the queue of the class is full, and after pool_close(); the lane is dropped then. */
 bool pool_submit(struct call *call);
+/* Of a call that is done without what it was made for: the outcome, or the SQLSTATE. */
+const char *pool_fault(const struct call *call);
 /* Takes a call back: its connection is closed if it was in flight. */
 void pool_abandon(struct call *call);
 /* Sends what can be sent. Once a loop turn, after all that submits. */

@@ -282,6 +282,7 @@ static enum MHD_Result reply_error(struct request *r, const PGresult *error) {
     const char *sqlstate = PQresultErrorField(error, PG_DIAG_SQLSTATE);
     const char *message = PQresultErrorField(error, PG_DIAG_MESSAGE_PRIMARY);
     const char *detail = PQresultErrorField(error, PG_DIAG_MESSAGE_DETAIL);
+    const char *source = PQresultErrorField(error, PG_DIAG_SOURCE_FUNCTION);
     const struct problem *known =
         sqlstate != NULL ? catalogue_problem(r->catalogue, sqlstate) : NULL;
     struct problem_text p = {.request_id = r->id};
@@ -291,9 +292,10 @@ static enum MHD_Result reply_error(struct request *r, const PGresult *error) {
         message = "no message";
     if (is_call_missing(error, sqlstate))
         return reply_edge(r, EDGE_NOT_READY);
+    /* the message may quote a value */
     if (known == NULL || known->status >= 500)
-        log_request(known == NULL ? LOG_ERROR : LOG_WARNING, r->id, "database error %s: %.500s",
-                    sqlstate != NULL ? sqlstate : "-", message);
+        log_request(known == NULL ? LOG_ERROR : LOG_WARNING, r->id, "database error %s in %s",
+                    sqlstate != NULL ? sqlstate : "-", source != NULL ? source : "libpq");
     if (known == NULL)
         return reply_edge(r, EDGE_INTERNAL);
     p.status = known->status;

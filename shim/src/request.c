@@ -72,10 +72,11 @@ static bool tell_refusal(struct request *r) {
     return pool_submit(&r->call);
 }
 
-/* The call that recorded it is over, or was not made. */
-static void take_refusal_back(struct request *r, bool recorded) {
-    if (!recorded) {
-        log_request(LOG_WARNING, r->id, "a refusal could not be recorded in the audit log");
+/* The call that should record it is over, or was not made; fault: why it did not. */
+static void take_refusal_back(struct request *r, const char *fault) {
+    if (fault != NULL) {
+        log_request(LOG_WARNING, r->id, "a refusal could not be recorded in the audit log: %s",
+                    fault);
         metrics_refusal_unrecorded();
     }
     PQclear(r->call.result);
@@ -92,16 +93,12 @@ static void request_done(struct call *call) {
         events_checked(r);
         return;
     }
-    if (r->stream != NULL) {
-        stream_continue(r);
-        return;
-    }
     if (r->refusal != NULL) {
-        take_refusal_back(r, may_follow(call));
+        take_refusal_back(r, may_follow(call) ? NULL : pool_fault(call));
     } else if (is_audited(r)) {
         if (tell_refusal(r))
             return;
-        take_refusal_back(r, false);
+        take_refusal_back(r, "too many requests are waiting");
     } else if (r->before && may_follow(call)) {
         PQclear(call->result);
         call->result = NULL;
@@ -110,6 +107,10 @@ static void request_done(struct call *call) {
         if (pool_submit(call))
             return;
         r->edge = EDGE_QUEUE_FULL;
+    }
+    if (r->stream != NULL) {
+        stream_continue(r);
+        return;
     }
     r->stage = STAGE_ANSWER;
     http_resume(r->mhd);
@@ -180,9 +181,9 @@ static enum edge choose_route(struct request *r) {
 static const bool is_write[METHODS] = {
     [POST] = true, [PUT] = true, [PATCH] = true, [DELETE] = true, [METHOD_OTHER] = true};
 
-static bool charge_user(struct request *r) {
-    return limit_take(LIMIT_USER, r->user, r->started, &r->limited) &&
-           (!is_write[r->method] || limit_take(LIMIT_WRITE, r->user, r->started, &r->limited));
+static bool charge_user(struct request *r, uint64_t user) {
+    return limit_take(LIMIT_USER, user, r->started, &r->limited) &&
+           (!is_write[r->method] || limit_take(LIMIT_WRITE, user, r->started, &r->limited));
 }
 
 /* Before the database: the buckets of the address, whose token it is and whether a browser was made
@@ -216,7 +217,9 @@ static enum edge admit(struct request *r) {
     if (r->by_cookie && is_write[r->method] && !(r->asks_itself && cookie_from_us(r)))
         return EDGE_FOREIGN;
     r->user = limit_token_user(r->token);
-    return r->user == 0 || charge_user(r) ? EDGE_NONE : EDGE_LIMITED;
+    /* a token that was never let in is a user of its own */
+    key = r->user != 0 ? r->user : limit_user_key(r->token);
+    return charge_user(r, key) ? EDGE_NONE : EDGE_LIMITED;
 }
 
 void request_user(struct request *r, const char *user) {
@@ -224,7 +227,7 @@ void request_user(struct request *r, const char *user) {
         return;
     r->user = limit_user_key(user);
     limit_token_seen(r->token, r->user);
-    charge_user(r);
+    charge_user(r, r->user);
 }
 
 /* Only HTTP/1.0 may come without a host; what is named must be ours, in both places. */
@@ -298,11 +301,8 @@ enum MHD_Result request_complete(struct request *r) {
     if (r->method == OPTIONS)
         return r->preflight ? reply_preflight(r) : reply_options(r);
     call_build(r);
-    if (!pool_submit(&r->call)) {
-        lane_drop(r->call.lane);
-        r->call.lane = NULL;
+    if (!pool_submit(&r->call))
         return reply_edge(r, EDGE_QUEUE_FULL);
-    }
     r->stage = STAGE_WAITING;
     client_phase(r->client, CLIENT_WAITING);
     MHD_suspend_connection(r->mhd);

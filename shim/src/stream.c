@@ -90,10 +90,8 @@ static const char *take_page(struct request *r) {
     struct stream *s = r->stream;
     struct page next;
 
-    if (r->call.outcome != CALL_RESULT)
-        return "the database did not answer";
-    if (r->call.failed || !reply_page(r->call.result, &next))
-        return "the database refused to go on";
+    if (r->call.outcome != CALL_RESULT || r->call.failed || !reply_page(r->call.result, &next))
+        return pool_fault(&r->call);
     if (strcmp(next.cursor, s->page.cursor) == 0)
         return "a page names itself as the next one";
     s->page = next;

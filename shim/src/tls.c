@@ -83,6 +83,19 @@ static const char *read_identity(struct identity *id, const char *certificate, c
     return fault;
 }
 
+/* A key fits its certificate alone. */
+static bool is_same(const struct identity *a, const struct identity *b) {
+    if (a->count != b->count)
+        return false;
+    for (unsigned i = 0; i < a->count; i++) {
+        const gnutls_datum_t *left = &a->chain[i].cert, *right = &b->chain[i].cert;
+
+        if (left->size != right->size || memcmp(left->data, right->data, left->size) != 0)
+            return false;
+    }
+    return true;
+}
+
 const char *tls_load(const char *certificate, const char *key) {
     struct identity fresh = {0};
     const char *fault = read_identity(&fresh, certificate, key);
@@ -90,6 +103,10 @@ const char *tls_load(const char *certificate, const char *key) {
     if (fault != NULL) {
         drop(&fresh);
         return fault;
+    }
+    if (is_same(&fresh, &now)) {
+        drop(&fresh);
+        return NULL;
     }
     drop(&before);
     before = now;

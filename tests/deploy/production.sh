@@ -105,6 +105,7 @@ check_is "the first administrator's password serves for nothing but another" "$(
 check_is "... with which he logs in, over TLS" "$(last_of logged_in)" 200
 check_is "the log is the shim's alone, and rotates" "$(stat -c %a "$root/var/log/clinicq") $(tr '\n' ' ' <"$root/srv/logs")" "750 shim.log shim.log.1 "
 check "Prometheus takes the rules with the lines at their head" grep -q 'SUCCESS: .*rules found' "$root/srv/promtool"
-check_is "the backups are closed to others" "$(cd "$root/var/backups" && stat -c '%n %a' clinicq* | tr '\n' ' ')" "clinicq-roles.sql 600 clinicq.dump 600 "
+check_is "the backups are closed to others" "$(cd "$root/var/backups" && stat -c '%n %a' clinicq* | sed 's/\.[1-7] /.N /' | sort -u | tr '\n' ' ')" \
+    "clinicq-roles.sql 600 clinicq-roles.sql.N 600 clinicq.dump 600 clinicq.dump.N 600 "
 check_is "restored, it refuses to work before migrate(), and works after it" "$(last_of unmigrated) $(last_of restored)" "503 200"
 check_is "... with the database's settings" "$(cat "$root/srv/verbosity")" terse

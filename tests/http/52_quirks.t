@@ -74,7 +74,7 @@ like(call(GET => '/nowhere/', headers => { Accept => 'text/html' })->{content}, 
 answers(call(GET => '/api/health/', headers => { 'X-Forwarded-Host' => 'evil.example' }), 200, '29: no header of a proxy changes that');
 is(wire("GET /api/health/ HTTP/1.1\r\nHost: unknown.example\r\nConnection: close\r\n\r\n")->{status}, 400, '29: another host than ours is not served');
 
-# What later issues bring is not half there.
+# What is not offered is not half there.
 for my $path ('/api/prescriptions/', '/api/prescriptions/1/', '/api/settings/', visit_path('transfer/')) {
     refused(call($_ => $path, as => 'admin', $_ eq 'GET' ? () : (json => {})), 404, 'detail', "$_ $path is not there") for qw(GET POST PATCH);
 }
