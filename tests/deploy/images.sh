@@ -271,7 +271,7 @@ start_shim
 check "so does the shim" healthy shim "$shim" "CLINICQ_METRICS_PORT=$CLINICQ_METRICS_PORT"
 
 # Ports that are free here, for those that containers have for themselves.
-sed -i "s/listen 443/listen 127.0.0.1:$https/; s/listen 80;/listen 127.0.0.1:$http;/; s/127.0.0.1:8080/127.0.0.1:$CLINICQ_PORT/" \
+sed -i "/listen \[::\]/d; s/listen 443/listen 127.0.0.1:$https/; s/listen 80;/listen 127.0.0.1:$http;/; s/127.0.0.1:8080/127.0.0.1:$CLINICQ_PORT/" \
     "$layers/proxy/opt/clinicq/nginx/clinicq.conf"
 (start proxy "$clinicq_mounts") >"$work/proxy.log" 2>&1 &
 proxy=$!

@@ -13,7 +13,7 @@ chmod 755 "$work" "$site"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=clinic.example \
     -addext subjectAltName=DNS:clinic.example -keyout "$site/tls.key" -out "$site/tls.crt" 2>/dev/null
 cp "$CLINICQ_TOP/docker/nginx/nginx.conf" "$site/"
-sed -e "s|listen 443|listen 127.0.0.1:$https|; s|listen 80;|listen 127.0.0.1:$http;|" \
+sed -e "/listen \[::\]/d; s|listen 443|listen 127.0.0.1:$https|; s|listen 80;|listen 127.0.0.1:$http;|" \
     -e "s|127\.0\.0\.1:8080|${CLINICQ_URL#http://}|; s|/etc/clinicq/|$site/|; s|/var/log/nginx|$site/run|" \
     "$CLINICQ_TOP/docker/nginx/clinicq.conf" >"$site/clinicq.conf"
 chown -R "$(clinicq_server_user):" "$site"
@@ -73,7 +73,8 @@ check_is "nor do several" "$(client_of 'Proxy Twice')" 127.0.0.9
 
 # A stream of events is not held back.
 through -N "$origin/api/board/events" -H "$authorization" -H 'Accept: text/event-stream' >"$work/stream" 2>/dev/null &
-pids[stream]=$!
+stream=$!
+pids[stream]=$stream
 begun() { for _ in {1..50}; do ! grep -q "$1" "$work/stream" || return 0; sleep 0.1; done; return 1; }
 check "a stream of events begins at once" begun '^event: snapshot$'
 psql "$CLINICQ_DSN" -X -q -v ON_ERROR_STOP=1 -c "SELECT clinicq.create_queue('Proxied')" \
