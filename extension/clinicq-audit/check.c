@@ -12,9 +12,16 @@
 #define PENDING_MOST 1000
 #define RUNS_MOST    1000
 #define BAR_WIDTH    40
+#define EARLIER_MOST 3600 /* seconds */
 
 struct run {
     uint64_t first, last, by; /* by: the position of the event that says so */
+};
+
+/* When a number was drawn: that of the event with the highest one. */
+struct drawn {
+    uint64_t id; /* 0: none yet */
+    int64_t at;
 };
 
 struct check {
@@ -30,6 +37,8 @@ struct check {
     bool differ, lost;
     uint64_t first, lost_from;
     struct seal previous;
+    int64_t sealed_at;
+    struct drawn drawn, latest;     /* before this seal; so far */
     uint64_t pending[PENDING_MOST]; /* events that do not fit their hashes, until the next seal */
     unsigned pendings;
     struct run gone[RUNS_MOST]; /* events that the export no longer had */
@@ -196,6 +205,23 @@ static void note_removal(struct check *c) {
         c->removed[c->removed_count++] = run;
 }
 
+/* As check_time() of ../src/verify.c. */
+static void check_time(struct check *c) {
+    int64_t drawn_after = c->drawn.at < c->sealed_at ? c->drawn.at : c->sealed_at;
+    struct drawn made;
+
+    if (!event_made(&c->event, &made.id, &made.at))
+        return;
+    if (c->drawn.id != 0 && made.id > c->drawn.id && made.at < drawn_after &&
+        made.at + EARLIER_MOST < drawn_after)
+        differs(c,
+                "back-dated: position %" PRIu64
+                ", unless the clock was set back; its number was drawn later",
+                c->event.position);
+    if (made.id > c->latest.id)
+        c->latest = made;
+}
+
 static void check_event(struct check *c) {
     MerkleHash recomputed = c->event.leaf;
 
@@ -214,7 +240,8 @@ static void check_event(struct check *c) {
             c->pending[c->pendings++] = c->event.position;
         else
             differs(c, "changed: position %" PRIu64, c->event.position);
-    }
+    } else if (c->event.text != NULL)
+        check_time(c);
     append(c, &c->event.leaf, &recomputed);
     next_event(c);
 }
@@ -299,6 +326,8 @@ static bool check_seal(struct check *c, const struct seal *seal) {
 static bool check_events(struct check *c, const struct seal *seal) {
     if (seal->size < c->stored.size || (seal->size == c->stored.size && c->first == 0))
         return true; /* of events before this part */
+    c->sealed_at = seal->at;
+    c->drawn = c->latest;
     while (c->has_event && c->stored.size < seal->size && c->event.position < seal->size)
         check_event(c);
     if (!c->has_event && c->stored.size == seal->previous_size && c->stored.size < seal->size)

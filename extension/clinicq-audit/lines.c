@@ -3,12 +3,15 @@
 #include <json-c/json.h>
 #include <limits.h>
 #include <string.h>
+#include <time.h>
 
 #define EVENT_HEAD "{\"position\":"
 #define LEAF_HEAD  ",\"leaf\":\""
 #define LEAF_TAIL  "\""
 #define PERSONAL   ",\"personal\":"
 #define TEXT_HEAD  ",\"event\":"
+#define ID_HEAD    "{\"id\":"
+#define AT_HEAD    ",\"at\":\""
 #define SALT       16
 #define SEAL_HEAD  "{\"seal\":"
 #define SEAL_TAIL  "},\"hash\":\""
@@ -86,6 +89,22 @@ bool event_parse(struct event *event, const char *line, size_t length) {
         event->text = NULL;
     else if (*at != '{')
         return false;
+    return true;
+}
+
+static int64_t time_parse(const char *text) {
+    struct tm time = {0};
+
+    return strptime(text, "%Y-%m-%dT%H:%M:%S.", &time) != NULL ? (int64_t) timegm(&time)
+                                                               : INT64_MIN;
+}
+
+bool event_made(const struct event *event, uint64_t *id, int64_t *at) {
+    const char *from = event->text;
+
+    if (!skip(&from, ID_HEAD) || !number_parse(id, &from) || !skip(&from, AT_HEAD))
+        return false;
+    *at = time_parse(from);
     return true;
 }
 
@@ -187,6 +206,7 @@ bool removal_parse(const struct event *event, uint64_t *first, uint64_t *last) {
 
 static bool seal_fill(struct seal *seal, struct json_object *line) {
     struct json_object *body = member(line, "seal", json_type_object);
+    struct json_object *at = body != NULL ? member(body, "at", json_type_string) : NULL;
     bool good;
 
     if (body == NULL)
@@ -197,6 +217,7 @@ static bool seal_fill(struct seal *seal, struct json_object *line) {
            member_hex(body, "root", seal->root.bytes, MERKLE_HASH) &&
            member_hex(body, "previous", seal->previous.bytes, MERKLE_HASH) &&
            member_hex(line, "hash", seal->hash.bytes, MERKLE_HASH);
+    seal->at = at != NULL ? time_parse(json_object_get_string(at)) : INT64_MIN;
     seal->is_signed = member(body, "key", json_type_string) != NULL;
     return good && (!seal->is_signed ||
                     (member_hex(body, "key", seal->key, sizeof(seal->key)) &&

@@ -11,6 +11,7 @@
 struct seal {
     uint64_t number, size, previous_size;
     MerkleHash root, previous, hash;
+    int64_t at; /* seconds; INT64_MIN where it is no time */
     bool is_signed;
     unsigned char key[crypto_sign_PUBLICKEYBYTES];
     unsigned char signature[crypto_sign_BYTES];
@@ -30,6 +31,8 @@ struct event {
 /* Each takes a line without its end, which is terminated by NUL. False where it is none. */
 bool seal_parse(struct seal *seal, const char *line, size_t length);
 bool event_parse(struct event *event, const char *line, size_t length);
+/* Its number, and its time in seconds, INT64_MIN where it has none of the years 0 to 9999. */
+bool event_made(const struct event *event, uint64_t *id, int64_t *at);
 /* Whether the event tells that retention took events away, and which positions. */
 bool removal_parse(const struct event *event, uint64_t *first, uint64_t *last);
 /* Whether the personal values of an event are those that it holds hashes of. */
