@@ -148,7 +148,7 @@ SELECT is(tap.tamper_in(how, :'third_seal', NULL), found, how) FROM (VALUES
     ('UPDATE clinicq.audit_node SET hash = sha256(''x''); DELETE FROM clinicq.audit_event WHERE id IN (5, 1115)', 'root differs seal=2 position=10; event missing seal=3 position=1114 event=1115; root differs seal=3'),
     ('UPDATE clinicq.audit_leaf SET hash = sha256(''x'') WHERE position = 1005', ''),
     ('UPDATE clinicq.audit_leaf SET hash = sha256(''x'') WHERE position = 1112', 'leaf altered seal=3 position=1112 event=1113'),
-    ('DELETE FROM clinicq.audit_leaf WHERE position = 1112', 'leaf missing seal=3 position=1112; root differs seal=3 position=1110; event added event=1113'),
+    ('DELETE FROM clinicq.audit_leaf WHERE position = 1112; DELETE FROM clinicq.audit_event WHERE id = 1113', 'leaf missing seal=3 position=1112; root differs seal=3 position=1110'),
     ('DELETE FROM clinicq.audit_seal WHERE id = 2', 'seal missing seal=2'),
     ('UPDATE clinicq.audit_seal SET at = at - interval ''1 day'' WHERE id = 1', 'seal altered seal=1'),
     ('UPDATE clinicq.audit_seal SET at = at - interval ''1 day'' WHERE id = 2', 'seal altered seal=2'),
