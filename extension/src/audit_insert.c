@@ -14,7 +14,7 @@
 #include "utils/partcache.h"
 #include "utils/rel.h"
 
-/* The partition of the moment: a search in the bounds, which are of one column. */
+/* The partition of a moment: a search in the bounds, which are of one column. */
 static Oid partition_of(Relation parent, Datum at) {
     PartitionKey key = RelationGetPartitionKey(parent);
     PartitionDesc partitions = RelationGetPartitionDesc(parent, true);
@@ -30,6 +30,18 @@ static Oid partition_of(Relation parent, Datum at) {
                 errmsg("the audit log has no partition for this moment"),
                 errhint("Let an administrator run: CALL clinicq.migrate();"));
     return partitions->oids[found];
+}
+
+/* Another one may be attached while the lock of the default one is waited for. */
+static Relation open_partition(Relation parent, Datum at) {
+    for (;;) {
+        Oid table = partition_of(parent, at);
+        Relation partition = table_open(table, RowExclusiveLock);
+
+        if (partition_of(parent, at) == table)
+            return partition;
+        table_close(partition, RowExclusiveLock);
+    }
 }
 
 static int64 next_id(Relation parent) {
@@ -72,7 +84,7 @@ int64 audit_insert(Datum values[EVENT_COLUMNS], bool nulls[EVENT_COLUMNS]) {
     values[EVENT_ID] = Int64GetDatum(next_id(parent));
     nulls[EVENT_ID] = false;
     tuple = heap_form_tuple(RelationGetDescr(parent), values, nulls);
-    partition = table_open(partition_of(parent, values[EVENT_AT]), RowExclusiveLock);
+    partition = open_partition(parent, values[EVENT_AT]);
     map = convert_tuples_by_name(RelationGetDescr(parent), RelationGetDescr(partition));
     if (map != NULL)
         tuple = execute_attr_map_tuple(tuple, map);
