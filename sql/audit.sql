@@ -17,6 +17,15 @@ COMMENT ON FUNCTION clinicq.close_tallies() IS
     'Writes the counted events (looks and refusals) whose time is over into the audit log, up to 10,000, and those that shared memory holds into clinicq.audit_tally; returns how many events it wrote. '
     'The keeper calls it twice a second. Who: admin, auditor.';
 
+CREATE FUNCTION clinicq_audit.counted(detail jsonb, count bigint, first_at timestamptz, last_at timestamptz) RETURNS jsonb
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT coalesce(detail, '{}') OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object('count', count,
+        'first', pg_catalog.to_char(first_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"'),
+        'last', pg_catalog.to_char(last_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"'))
+$$;
+COMMENT ON FUNCTION clinicq_audit.counted(jsonb, bigint, timestamptz, timestamptz) IS
+    'The changes of a counted event: detail, how often, the first and the last time in UTC. Who: admin, auditor.';
+
 CREATE FUNCTION clinicq_audit.patient_history(registration_number text,
     OUT id bigint, OUT at timestamptz, OUT transaction_id xid8, OUT actor_id bigint, OUT actor_name text, OUT roles text[],
     OUT door text, OUT client inet, OUT request_id text, OUT action text, OUT entity text, OUT entity_id text,

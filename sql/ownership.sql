@@ -36,6 +36,6 @@ GRANT EXECUTE ON FUNCTION clinicq_audit.spreadsheet_text, clinicq_audit.export, 
     clinicq_audit.snapshot_patients, clinicq_audit.patient_rows, clinicq_audit.snapshot_visits, clinicq_audit.visit_rows,
     clinicq_audit.snapshot_queues, clinicq_audit.queue_rows, clinicq_audit.snapshot, clinicq_audit.apply_retention,
     clinicq_audit.retention_due TO clinicq_admin, clinicq_auditor;
-GRANT EXECUTE ON FUNCTION clinicq_audit.with_personal TO clinicq_admin, clinicq_auditor;
+GRANT EXECUTE ON FUNCTION clinicq_audit.with_personal, clinicq_audit.counted TO clinicq_admin, clinicq_auditor;
 GRANT EXECUTE ON FUNCTION clinicq_audit.patient_history, clinicq_audit.seal_now, clinicq_audit.verify, clinicq_audit.proof, clinicq_audit.consistency,
     clinicq_audit.export_events, clinicq_audit.export_seals TO clinicq_admin, clinicq_auditor;

@@ -1,26 +1,31 @@
 #include "gather.h"
 
 #include "access/xact.h"
+#include "cache.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "port/atomics.h"
+#include "query.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
+#include "storage/lmgr.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 #include "storage/spin.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "worker.h"
 
 #define GATHERED_MAX  16384
 #define WRITTEN_ONCE  4000 /* in one transaction of close_tallies() */
-#define DATABASES_MAX 32
 #define FRESH         USECS_PER_SEC
 #define SCAN_INTERVAL (5 * USECS_PER_SEC) /* for those whose time is over */
+#define LOCK_WAIT     "1ms"               /* for a row that another transaction writes */
+#define REST          (5 * USECS_PER_SEC) /* before it is tried again */
 #define TRANCHE       "clinicq_gather"
 #define DUMP_FILE     PGSTAT_STAT_PERMANENT_DIRECTORY "/clinicq_gathered.stat"
-#define DUMP_MAGIC    0x20261121
+#define DUMP_MAGIC    0x20261122
 
 /* What makes two equal; padding and the ends of texts are zero. */
 typedef struct GatherKey {
@@ -43,6 +48,7 @@ typedef struct Gathered {
     bool written;  /* the row stands; only the count is still to come */
     int64 count;   /* not yet written */
     TimestampTz first, last, until;
+    TimestampTz rests_until; /* its row was held by somebody */
     char request_id[68];
 } Gathered;
 
@@ -55,26 +61,33 @@ typedef struct GatherFlush {
     pg_atomic_uint32 unseen; /* entries that came since */
 } GatherFlush;
 
-typedef struct GatherState {
+typedef struct GatheredState {
     LWLock *lock; /* exclusive: to add or remove */
     GatherFlush flushes[DATABASES_MAX];
-} GatherState;
+} GatheredState;
 
-static GatherState *state = NULL;
+static GatheredState *state = NULL;
 static HTAB *table = NULL;
 static shmem_request_hook_type previous_request = NULL;
 static shmem_startup_hook_type previous_startup = NULL;
 
-/* What the transaction in progress writes; given back if it does not commit. */
-static Gathered *taken = NULL;
+/* What the transaction in progress writes; given back where it does not commit. */
+typedef struct Taken {
+    Gathered item;
+    int level; /* of the subtransaction */
+    bool put_off;
+} Taken;
+
+static Taken *taken = NULL;
 static int taken_count = 0;
-static int taken_level = 0;
-static TimestampTz taken_at = 0; /* 0: not all that was due */
+static int taken_room = 0;
+static int flush_level = 0;      /* 0: it has not flushed */
+static TimestampTz flush_at = 0; /* 0: not all that was due */
 
 static void gather_request(void) {
     if (previous_request != NULL)
         previous_request();
-    RequestAddinShmemSpace(add_size(MAXALIGN(sizeof(GatherState)),
+    RequestAddinShmemSpace(add_size(MAXALIGN(sizeof(GatheredState)),
                                     hash_estimate_size(GATHERED_MAX, sizeof(Gathered))));
     RequestNamedLWLockTranche(TRANCHE, 1);
 }
@@ -93,7 +106,7 @@ static Gathered *gathered_enter(const GatherKey *key) {
         SpinLockInit(&entry->mutex);
         entry->written = false;
         entry->count = 0;
-        entry->first = entry->last = entry->until = 0;
+        entry->first = entry->last = entry->until = entry->rests_until = 0;
         entry->request_id[0] = '\0';
     }
     return entry;
@@ -113,6 +126,7 @@ static void give_back(const Gathered *item) {
             memcpy(entry->request_id, item->request_id, sizeof entry->request_id);
         }
         entry->written = item->written;
+        entry->rests_until = item->rests_until;
         entry->count += item->count;
         entry->last = Max(entry->last, item->last);
     }
@@ -134,6 +148,7 @@ static void dump_read(void) {
         head[1] == sizeof(Gathered))
         while (fread(&item, sizeof item, 1, file) == 1) {
             item.written = false; /* the count too is written at once */
+            item.rests_until = 0;
             give_back(&item);
         }
     FreeFile(file);
@@ -171,7 +186,7 @@ static void gather_startup(void) {
     if (previous_startup != NULL)
         previous_startup();
     LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-    state = ShmemInitStruct("clinicq gather", sizeof(GatherState), &found);
+    state = ShmemInitStruct("clinicq gather", sizeof(GatheredState), &found);
     if (!found) {
         memset(state, 0, sizeof *state);
         for (int i = 0; i < DATABASES_MAX; i++)
@@ -270,8 +285,12 @@ bool gather(const Tally *tally) {
 }
 
 static bool is_due(const Gathered *entry, TimestampTz now) {
-    return entry->key.database == MyDatabaseId && entry->count > 0 &&
+    return entry->count > 0 && entry->rests_until <= now &&
            (!entry->written || entry->until <= now);
+}
+
+static bool is_search(const Gathered *entry) {
+    return strcmp(entry->key.action, "SEARCH") == 0;
 }
 
 /* Readers wait while the table is gone through. */
@@ -284,16 +303,28 @@ static bool is_scan_due(GatherFlush *flush, TimestampTz now) {
     return true;
 }
 
+static void make_room(int more) {
+    if (taken_count + more <= taken_room)
+        return;
+    taken_room = taken_count + more;
+    taken = taken == NULL ? MemoryContextAlloc(TopMemoryContext, taken_room * sizeof(Taken))
+                          : repalloc(taken, taken_room * sizeof(Taken));
+}
+
+static void take_one(Gathered *entry) {
+    taken[taken_count++] = (Taken){.item = *entry, .level = GetCurrentTransactionNestLevel()};
+    entry->written = true;
+    entry->count = 0;
+}
+
 /* Takes out what is to be written now, and forgets what has been and is over. */
-static void take(TimestampTz now) {
+static void take_due(TimestampTz now) {
     HASH_SEQ_STATUS scan;
     Gathered *entry;
 
-    if (taken == NULL)
-        taken = MemoryContextAlloc(TopMemoryContext, WRITTEN_ONCE * sizeof(Gathered));
-    taken_count = 0;
-    taken_level = GetCurrentTransactionNestLevel();
-    taken_at = now;
+    make_room(WRITTEN_ONCE);
+    flush_level = GetCurrentTransactionNestLevel();
+    flush_at = now;
     LWLockAcquire(state->lock, LW_EXCLUSIVE);
     if (!is_scan_due(flush_enter(), now)) {
         LWLockRelease(state->lock);
@@ -301,19 +332,40 @@ static void take(TimestampTz now) {
     }
     hash_seq_init(&scan, table);
     while ((entry = hash_seq_search(&scan)) != NULL) {
-        if (is_due(entry, now)) {
-            if (taken_count == WRITTEN_ONCE) {
-                taken_at = 0;
-                continue;
-            }
-            taken[taken_count++] = *entry;
-            entry->written = true;
-            entry->count = 0;
-        }
-        if (entry->key.database == MyDatabaseId && entry->count == 0 && entry->until <= now)
+        if (entry->key.database != MyDatabaseId)
+            continue;
+        if (is_due(entry, now) && taken_count == taken_room)
+            flush_at = 0;
+        else if (is_due(entry, now))
+            take_one(entry);
+        if (entry->count == 0 && entry->until <= now)
             hash_search(table, &entry->key, HASH_REMOVE, NULL);
     }
     LWLockRelease(state->lock);
+}
+
+/* Takes out all searches, and forgets them. False where there was not room for all. */
+static bool take_searches(void) {
+    HASH_SEQ_STATUS scan;
+    Gathered *entry;
+    bool all = true;
+
+    make_room(WRITTEN_ONCE);
+    LWLockAcquire(state->lock, LW_EXCLUSIVE);
+    hash_seq_init(&scan, table);
+    while ((entry = hash_seq_search(&scan)) != NULL) {
+        if (entry->key.database != MyDatabaseId || !is_search(entry))
+            continue;
+        if (entry->count > 0 && taken_count == taken_room) {
+            all = false;
+            continue;
+        }
+        if (entry->count > 0)
+            take_one(entry);
+        hash_search(table, &entry->key, HASH_REMOVE, NULL);
+    }
+    LWLockRelease(state->lock);
+    return all;
 }
 
 static void write_taken(const Gathered *item) {
@@ -336,43 +388,109 @@ static void write_taken(const Gathered *item) {
     tally_write(&tally);
 }
 
-void gather_flush(void) {
-    if (state == NULL || taken_count > 0)
-        return;
-    take(GetCurrentTimestamp());
-    for (int i = 0; i < taken_count; i++)
-        write_taken(&taken[i]);
+typedef struct Range {
+    int first, count;
+} Range;
+
+static void write_range(void *arg) {
+    const Range *range = arg;
+
+    for (int i = range->first; i < range->first + range->count; i++)
+        write_taken(&taken[i].item);
 }
 
-static void restore_taken(void) {
+/* All but those whose rows another transaction holds: nobody else's look waits for it. */
+static void write_what_can_be(Range range) {
+    int half = range.count / 2;
+
+    if (range.count == 0 || query_try(LOCK_WAIT, write_range, &range))
+        return;
+    if (range.count == 1) {
+        taken[range.first].put_off = true;
+        return;
+    }
+    write_what_can_be((Range){range.first, half});
+    write_what_can_be((Range){range.first + half, range.count - half});
+}
+
+/* Gives back what was put off, for later. */
+static void give_back_put_off(TimestampTz now) {
+    int kept = 0;
+
+    for (int i = 0; i < taken_count; i++)
+        if (taken[i].put_off) {
+            taken[i].item.rests_until = now + REST;
+            give_back(&taken[i].item);
+        } else
+            taken[kept++] = taken[i];
+    taken_count = kept;
+}
+
+/* Before anything is taken out, so that who locks the table against it has all of it there. */
+static bool lock_table(void) {
+    return ConditionalLockRelationOid(cache_table("audit_tally"), RowExclusiveLock);
+}
+
+void gather_flush(void) {
+    TimestampTz now = GetCurrentTimestamp();
+
+    if (state == NULL || taken_count > 0 || !query_may_write() || !lock_table())
+        return;
+    take_due(now);
+    write_what_can_be((Range){0, taken_count});
+    give_back_put_off(now);
+}
+
+void gather_flush_searches(void) {
+    bool all = false;
+
+    while (state != NULL && !all) {
+        int first = taken_count;
+
+        all = take_searches();
+        write_range(&(Range){first, taken_count - first});
+    }
+}
+
+/* What the subtransactions of a level and below it have taken. */
+static void restore_taken(int level) {
+    int kept = 0;
+
     flush_set(0, true);
     for (int i = 0; i < taken_count; i++)
-        give_back(&taken[i]);
-    taken_count = 0;
+        if (taken[i].level >= level)
+            give_back(&taken[i].item);
+        else
+            taken[kept++] = taken[i];
+    taken_count = kept;
 }
 
 static void transaction_ended(XactEvent event, void *arg) {
-    if (taken_level == 0)
+    if (flush_level == 0 && taken_count == 0)
         return;
     if (event == XACT_EVENT_ABORT)
-        restore_taken();
-    else if (event == XACT_EVENT_COMMIT)
-        flush_set(taken_at, taken_at == 0);
+        restore_taken(0);
+    else if (event == XACT_EVENT_COMMIT && flush_level > 0)
+        flush_set(flush_at, flush_at == 0);
     if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
-        taken_count = taken_level = 0;
+        taken_count = flush_level = 0;
 }
 
 static void subtransaction_ended(SubXactEvent event, SubTransactionId id, SubTransactionId parent,
                                  void *arg) {
     int level = GetCurrentTransactionNestLevel();
 
-    if (taken_level < level)
+    if (flush_level == 0 && taken_count == 0)
         return;
-    if (event == SUBXACT_EVENT_COMMIT_SUB)
-        taken_level = level - 1;
+    if (event == SUBXACT_EVENT_COMMIT_SUB) {
+        flush_level = Min(flush_level, level - 1);
+        for (int i = 0; i < taken_count; i++)
+            taken[i].level = Min(taken[i].level, level - 1);
+    }
     if (event == SUBXACT_EVENT_ABORT_SUB) {
-        restore_taken();
-        taken_level = 0;
+        restore_taken(level);
+        if (flush_level >= level)
+            flush_level = 0;
     }
 }
 

@@ -17,7 +17,16 @@ extern void gather_init(void);
 /* False: not counted, because nobody would write it, there is no room, or a text is too long. */
 extern bool gather(const Tally *tally);
 
-/* Writes what is gathered for this database. Between SPI_connect and SPI_finish. */
+/*
+ * Writes what is gathered for this database, but for what somebody else writes at this moment.
+ * Between SPI_connect and SPI_finish.
+ */
 extern void gather_flush(void);
+
+/*
+ * Writes all searches, and leaves none in memory. Under a lock of clinicq.audit_tally that keeps
+ * out writers, so that none is on its way there. Between SPI_connect and SPI_finish.
+ */
+extern void gather_flush_searches(void);
 
 #endif

@@ -5,8 +5,8 @@
 #include "keeper.h"
 #include "query.h"
 #include "reply.h"
-#include "session.h"
 #include "setting.h"
+#include "sha256.h"
 #include "utils/array.h"
 #include "utils/jsonb.h"
 

@@ -1,13 +1,12 @@
 /*
- * keeper.h: the background worker `clinicq keeper`, with shared_preload_libraries only: one
- * process that starts others, one for each database of clinicq.databases, which does the jobs.
+ * keeper.h: what is done for a database by itself, job by job, in the processes of worker.h.
  */
 #ifndef CQ_KEEPER_H
 #define CQ_KEEPER_H
 
 #include "postgres.h"
 
-/* Settings; and where the library is preloaded, shared memory and the worker. */
+/* Settings, shared memory and processes. */
 extern void keeper_init(void);
 
 /* Whether a keeper works for the present database. */

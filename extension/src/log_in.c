@@ -9,6 +9,7 @@
 #include "password.h"
 #include "query.h"
 #include "setting.h"
+#include "sha256.h"
 #include "totp.h"
 #include "utils/formatting.h"
 #include "utils/timestamp.h"
@@ -18,6 +19,8 @@ PG_FUNCTION_INFO_V1(clinicq_log_in);
 /* Over all addresses: this often from where the name never logged in, past the threshold. */
 #define SLOW_SECONDS     30
 #define LOCK_SECONDS_MAX 3600
+/* Keeps the table small however many names are tried: a few old rows go with each new try. */
+#define TIDY_ROWS 10
 
 /* $2: the client's address; a psql client on a Unix socket counts as one. */
 #define NETWORK                             \
@@ -49,12 +52,12 @@ QUERY(attempt_succeeded,
 QUERY(attempts_forget,
       "UPDATE clinicq.log_in_attempt SET failures = 0, locked_until = NULL WHERE name_hash = $1",
       BYTEAOID);
-/* Keeps the table small however many names are tried: a few old rows go with each new try. */
 QUERY(
     attempts_purge,
     "DELETE FROM clinicq.log_in_attempt WHERE ctid = ANY (ARRAY(SELECT ctid FROM clinicq.log_in_attempt"
     " WHERE last_at < now() - CASE WHEN succeeded_at IS NULL THEN interval '1 day' ELSE interval '90 days' END"
-    " ORDER BY last_at LIMIT 10 FOR UPDATE SKIP LOCKED))");
+    " ORDER BY last_at LIMIT $1 FOR UPDATE SKIP LOCKED))",
+    INT4OID);
 QUERY(user_by_name,
       "SELECT id, username, password_hash, roles, password_expired FROM clinicq.app_user"
       " WHERE username = $1 AND disabled_at IS NULL",
@@ -68,6 +71,12 @@ static const char *const outcomes[] = {
 
 static Datum name_hash(const char *username) {
     return sha256_datum(asc_tolower(username, strlen(username)));
+}
+
+uint64 log_in_purge(int32 limit) {
+    Datum args[1] = {Int32GetDatum(limit)};
+
+    return query_write(&attempts_purge, args, NULL);
 }
 
 int log_in_admit(const char *username) {
@@ -91,7 +100,7 @@ int log_in_admit(const char *username) {
         return wait;
     }
     query_write(&attempt_count, args, NULL);
-    query_write(&attempts_purge, NULL, NULL);
+    log_in_purge(TIDY_ROWS);
     return 0;
 }
 

@@ -36,4 +36,8 @@ extern LogIn log_in(const char *username, const char *password, const char *code
 /* Forgets the tries of a name, from everywhere. Between SPI_connect and SPI_finish. */
 extern void log_in_forget(const char *username);
 
+/* Removes up to so many tries that no longer count; how many. Between SPI_connect and SPI_finish.
+ */
+extern uint64 log_in_purge(int32 limit);
+
 #endif

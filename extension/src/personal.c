@@ -7,14 +7,18 @@
 #include "error.h"
 #include "faults.h"
 #include "fmgr.h"
+#include "funcapi.h"
 #include "idempotency.h"
 #include "json.h"
 #include "patient.h"
 #include "query.h"
+#include "tally.h"
+#include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 
 PG_FUNCTION_INFO_V1(clinicq_erase_patient);
 PG_FUNCTION_INFO_V1(clinicq_audit_with_personal);
+PG_FUNCTION_INFO_V1(clinicq_commit_personal);
 
 #define SALT      16
 #define ERASED_AS "erased"
@@ -44,8 +48,8 @@ bool personal_is_erasing(void) {
     return erasing;
 }
 
-void personal_commit(StringInfo contents, const char *key, const char *value,
-                     char hash[PERSONAL_HASH_HEX + 1]) {
+/* Appends salt and value, and writes the hash. */
+static void commit_value(StringInfo held, const char *value, char hash[PERSONAL_HASH_HEX + 1]) {
     unsigned char salt[SALT], digest[crypto_hash_sha256_BYTES];
     char salt_hex[2 * SALT + 1];
     crypto_hash_sha256_state state;
@@ -57,11 +61,32 @@ void personal_commit(StringInfo contents, const char *key, const char *value,
     crypto_hash_sha256_final(&state, digest);
     sodium_bin2hex(hash, PERSONAL_HASH_HEX + 1, digest, sizeof digest);
 
+    appendStringInfoChar(held, '{');
+    json_text(held, "salt", sodium_bin2hex(salt_hex, sizeof salt_hex, salt, sizeof salt));
+    json_text(held, "value", value);
+    appendStringInfoChar(held, '}');
+}
+
+void personal_commit(StringInfo contents, const char *key, const char *value,
+                     char hash[PERSONAL_HASH_HEX + 1]) {
     json_key(contents, key);
-    appendStringInfoChar(contents, '{');
-    json_text(contents, "salt", sodium_bin2hex(salt_hex, sizeof salt_hex, salt, sizeof salt));
-    json_text(contents, "value", value);
-    appendStringInfoChar(contents, '}');
+    commit_value(contents, value, hash);
+}
+
+Datum clinicq_commit_personal(PG_FUNCTION_ARGS) {
+    char hash[PERSONAL_HASH_HEX + 1];
+    Datum values[2];
+    bool nulls[2] = {false};
+    StringInfoData held;
+    TupleDesc shape;
+
+    if (get_call_result_type(fcinfo, NULL, &shape) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "commit_personal() must return a record");
+    initStringInfo(&held);
+    commit_value(&held, text_to_cstring(PG_GETARG_TEXT_PP(0)), hash);
+    values[0] = CStringGetTextDatum(hash);
+    values[1] = DirectFunctionCall1(jsonb_in, CStringGetDatum(held.data));
+    PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(shape), values, nulls)));
 }
 
 /* An object in an object, NULL where it is none. */
@@ -140,6 +165,7 @@ static uint64 erase_from_audit(int64 patient) {
     Datum args[1] = {CStringGetTextDatum(psprintf(INT64_FORMAT, patient))};
     uint64 erased = 0;
 
+    tallies_close_searches();
     erasing = true;
     PG_TRY();
     query_write(&terms_erase, args, NULL);

@@ -3,6 +3,8 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "utils/guc.h"
+#include "utils/resowner.h"
 
 static uint64 query_run(KeptQuery *query, const Datum *args, const char *nulls, bool read_only) {
     int code;
@@ -33,6 +35,42 @@ uint64 query_write(KeptQuery *query, const Datum *args, const char *nulls) {
 
 bool query_may_write(void) {
     return !XactReadOnly && !RecoveryInProgress();
+}
+
+bool query_try(const char *lock_timeout, void (*work)(void *), void *arg) {
+    MemoryContext memory = CurrentMemoryContext;
+    ResourceOwner owner = CurrentResourceOwner;
+    volatile bool done = true;
+
+    BeginInternalSubTransaction(NULL);
+    MemoryContextSwitchTo(memory);
+    PG_TRY();
+    {
+        int nest = NewGUCNestLevel();
+
+        set_config_option("lock_timeout", lock_timeout, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+                          true, 0, false);
+        work(arg);
+        AtEOXact_GUC(true, nest);
+        ReleaseCurrentSubTransaction();
+    }
+    PG_CATCH();
+    {
+        ErrorData *error;
+
+        MemoryContextSwitchTo(memory);
+        error = CopyErrorData();
+        if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+            ReThrowError(error);
+        FlushErrorState();
+        RollbackAndReleaseCurrentSubTransaction();
+        FreeErrorData(error);
+        done = false;
+    }
+    PG_END_TRY();
+    MemoryContextSwitchTo(memory);
+    CurrentResourceOwner = owner;
+    return done;
 }
 
 void row_values(uint64 row, Datum *values, bool *nulls) {

@@ -36,6 +36,12 @@ typedef struct KeptQuery {
 extern uint64 query_read(KeptQuery *query, const Datum *args, const char *nulls);
 extern uint64 query_write(KeptQuery *query, const Datum *args, const char *nulls);
 
+/*
+ * Does some work in a subtransaction, where each lock is waited for up to lock_timeout. False, and
+ * nothing is done, where one could not be had: meanwhile nobody waits behind this transaction.
+ */
+extern bool query_try(const char *lock_timeout, void (*work)(void *), void *arg);
+
 /* False in a read-only transaction, as is every one on a hot standby. */
 extern bool query_may_write(void);
 

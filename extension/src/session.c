@@ -6,14 +6,13 @@
 #include "actor.h"
 #include "audit.h"
 #include "cache.h"
-#include "common/cryptohash.h"
-#include "common/sha2.h"
 #include "dispatch.h"
 #include "error.h"
 #include "fmgr.h"
 #include "json.h"
 #include "query.h"
 #include "setting.h"
+#include "sha256.h"
 #include "totp.h"
 #include "utils/timestamp.h"
 
@@ -78,18 +77,11 @@ QUERY(
     " WHERE user_id = $1 AND coalesce(ends_at, expires_at) > now() ORDER BY last_used_at DESC, id",
     INT8OID, BYTEAOID);
 
-Datum sha256_datum(const char *value) {
-    bytea *hash = palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
-    pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
-
-    SET_VARSIZE(hash, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
-    if (context == NULL || pg_cryptohash_init(context) < 0 ||
-        pg_cryptohash_update(context, (const uint8 *) value, strlen(value)) < 0 ||
-        pg_cryptohash_final(context, (uint8 *) VARDATA(hash), PG_SHA256_DIGEST_LENGTH) < 0)
-        ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("SHA-256 is not available"));
-    pg_cryptohash_free(context);
-    return PointerGetDatum(hash);
-}
+QUERY(sessions_purge,
+      "DELETE FROM clinicq.session WHERE token_hash IN (SELECT token_hash FROM clinicq.session"
+      " WHERE expires_at <= now() AND coalesce(ends_at, expires_at) <= now()"
+      " ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)",
+      INT4OID);
 
 bool session_token_is_well_formed(const char *token) {
     return strlen(token) == SESSION_TOKEN_LENGTH &&
@@ -346,6 +338,12 @@ void session_append_json(StringInfo json, const Session *session, bool in_cookie
     if (session->password_expired)
         json_bool(json, "password_change_required", true);
     appendStringInfoChar(json, '}');
+}
+
+uint64 session_purge(int32 limit) {
+    Datum args[1] = {Int32GetDatum(limit)};
+
+    return query_write(&sessions_purge, args, NULL);
 }
 
 Datum clinicq_log_out(PG_FUNCTION_ARGS) {

@@ -61,7 +61,7 @@ extern void session_append_json(StringInfo json, const Session *session, bool in
 /* Whether it has the shape of a token; nothing else is ever looked up. */
 extern bool session_token_is_well_formed(const char *token);
 
-/* SHA-256 of a text, as bytea. */
-extern Datum sha256_datum(const char *value);
+/* Removes up to so many that are over; how many. Between SPI_connect and SPI_finish. */
+extern uint64 session_purge(int32 limit);
 
 #endif

@@ -1,11 +1,13 @@
 #include "tally.h"
 
 #include "actor.h"
+#include "cache.h"
 #include "fmgr.h"
 #include "gather.h"
 #include "miscadmin.h"
 #include "query.h"
-#include "session.h"
+#include "sha256.h"
+#include "storage/lmgr.h"
 #include "utils/fmgrprotos.h"
 #include "utils/inet.h"
 #include "utils/jsonb.h"
@@ -30,27 +32,24 @@ QUERY(tally_count,
       BYTEAOID, INT8OID, TEXTOID, TEXTARRAYOID, TEXTOID, INETOID, TEXTOID, TEXTOID, TEXTOID,
       TEXTOID, JSONBOID, TEXTOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID);
 
-/* The same shape as the view clinicq_audit.event gives to what is still counted. */
-#define UTC_TEXT(column) \
-    "to_char(" column " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"+00:00\"')"
 /* The term of a search may be a name: it stands beside the event, as in personal.h. */
-#define CLOSE(which)                                                                                                \
-    "WITH over AS (DELETE FROM clinicq.audit_tally WHERE key IN (" which ") RETURNING *),"                          \
-    " event AS (SELECT pg_current_xact_id() AS transaction_id,"                                                     \
-    "  nextval('clinicq.audit_event_id_seq') AS id, uuid_send(gen_random_uuid()) AS salt, o.*"                      \
-    "  FROM over o),"                                                                                               \
-    " written AS (INSERT INTO clinicq.audit_event (id, at, transaction_id, actor_id, actor_name,"                   \
-    "  roles, door, client, request_id, action, entity, entity_id, changes, outcome)"                               \
-    "  OVERRIDING SYSTEM VALUE SELECT id, clock_timestamp(), transaction_id, actor_id, actor_name"                  \
-    ", roles, door, client, request_id, action, entity, entity_id, coalesce(detail, '{}')"                          \
-    "  || CASE WHEN detail ? 'term' THEN jsonb_build_object('term', jsonb_build_object('erasable'"                  \
-    ", encode(sha256(salt || convert_to(detail ->> 'term', 'UTF8')), 'hex'))) ELSE '{}' END"                        \
-    "  || jsonb_build_object('count', count, 'first', " UTC_TEXT("first_at") ", 'last', " UTC_TEXT(                 \
-        "last_at") "), outcome FROM event),"                                                                        \
-                   " beside AS (INSERT INTO clinicq.audit_personal (event_id, entity, entity_id, contents)"         \
-                   "  SELECT id, entity, entity_id, jsonb_build_object('term', jsonb_build_object("                 \
-                   "   'salt', encode(salt, 'hex'), 'value', detail ->> 'term')) FROM event WHERE detail ? 'term')" \
-                   " SELECT FROM event"
+#define CLOSE(which)                                                                               \
+    "WITH over AS (DELETE FROM clinicq.audit_tally WHERE key IN (" which ") RETURNING *),"         \
+    " event AS (SELECT pg_current_xact_id() AS transaction_id,"                                    \
+    "  nextval('clinicq.audit_event_id_seq') AS id, c.hash, c.held, o.*"                           \
+    "  FROM over o LEFT JOIN LATERAL clinicq_audit.commit_personal(o.detail ->> 'term') c"         \
+    "   ON o.detail ? 'term'),"                                                                    \
+    " written AS (INSERT INTO clinicq.audit_event (id, at, transaction_id, actor_id, actor_name,"  \
+    "  roles, door, client, request_id, action, entity, entity_id, changes, outcome)"              \
+    "  OVERRIDING SYSTEM VALUE SELECT id, clock_timestamp(), transaction_id, actor_id, actor_name" \
+    ", roles, door, client, request_id, action, entity, entity_id,"                                \
+    "  clinicq_audit.counted(detail, count, first_at, last_at) || CASE WHEN hash IS NULL"          \
+    "   THEN '{}' ELSE jsonb_build_object('term', jsonb_build_object('erasable', hash)) END,"      \
+    "  outcome FROM event),"                                                                       \
+    " beside AS (INSERT INTO clinicq.audit_personal (event_id, entity, entity_id, contents)"       \
+    "  SELECT id, entity, entity_id, jsonb_build_object('term', held) FROM event"                  \
+    "  WHERE hash IS NOT NULL)"                                                                    \
+    " SELECT FROM event"
 
 QUERY(tally_close_one, CLOSE("SELECT key FROM clinicq.audit_tally WHERE key = $1 AND until <= $2"),
       BYTEAOID, TIMESTAMPTZOID);
@@ -63,6 +62,8 @@ QUERY(tally_close_all,
             " WHERE until <= clock_timestamp() - interval '10 seconds'"
             " ORDER BY until LIMIT $1 FOR UPDATE SKIP LOCKED"),
       INT8OID);
+/* What somebody holds here was locked out before. */
+QUERY(tally_close_searches, CLOSE("SELECT key FROM clinicq.audit_tally WHERE detail ? 'term'"));
 
 Tally tally_begin(int minutes) {
     const Actor *actor = actor_current();
@@ -157,6 +158,12 @@ uint64 tallies_close(void) {
 
     gather_flush();
     return query_write(&tally_close_all, args, NULL);
+}
+
+void tallies_close_searches(void) {
+    LockRelationOid(cache_table("audit_tally"), ShareRowExclusiveLock);
+    gather_flush_searches();
+    query_write(&tally_close_searches, NULL, NULL);
 }
 
 Datum clinicq_close_tallies(PG_FUNCTION_ARGS) {

@@ -41,4 +41,11 @@ extern void tally_write(const Tally *tally);
  */
 extern uint64 tallies_close(void);
 
+/*
+ * Makes events of all searches that are counted, so that their terms stand nowhere but in
+ * clinicq.audit_personal; until this transaction ends none is counted. Between SPI_connect and
+ * SPI_finish.
+ */
+extern void tallies_close_searches(void);
+
 #endif

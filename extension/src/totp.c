@@ -13,6 +13,7 @@
 #include "query.h"
 #include "session.h"
 #include "setting.h"
+#include "sha256.h"
 #include "user.h"
 #include "utils/timestamp.h"
 

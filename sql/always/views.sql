@@ -8,9 +8,7 @@ CREATE OR REPLACE VIEW clinicq_audit.event AS
     UNION ALL
     SELECT NULL, last_at, NULL, actor_id, actor_name, roles, door, client, request_id,
         action, entity, entity_id,
-        coalesce(detail, '{}') || jsonb_build_object('count', count,
-            'first', to_char(first_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"'),
-            'last', to_char(last_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')),
+        clinicq_audit.counted(detail, count, first_at, last_at),
         outcome
     FROM clinicq.audit_tally;
 COMMENT ON VIEW clinicq_audit.event IS 'The audit log, for auditors. Rows without id are counted events that are not over yet.';

@@ -96,6 +96,16 @@ SELECT set_eq($$ SELECT e.changes->'term'->>'erasable' FROM clinicq.audit_event 
 SELECT is((SELECT count(*) FROM clinicq.audit_event WHERE action = 'SEARCH' AND changes ? 'count' AND changes ? 'first' AND changes ? 'matched'), 6::bigint, 'and the counts');
 SELECT is(tap.act('admin', $$ SELECT clinicq.erase_patient('01-00-002', 'asked to') $$), '2', 'the other patient is erased');
 SELECT set_eq($$ SELECT term FROM tap.search WHERE NOT term ? 'erasable' $$, $$ VALUES ('"ad"'::jsonb), ('"Gauss"') $$, 'and with it the terms that tell of it');
+-- Also of those that are still counted, and of who erases.
+SELECT tap.act('assistant', $$ SELECT clinicq.register_patient('Emmy Noether') $$) AS noether \gset
+SELECT tap.act('assistant', 'SELECT FROM clinicq.find_patients(''noether'')') \g /dev/null
+SELECT tap.act('admin', format('SELECT FROM clinicq.find_patients(%L)', term)) FROM unnest(ARRAY['Emmy', 'Hilbert']) AS term \g /dev/null
+SELECT is((SELECT count(*) FROM clinicq.audit_tally WHERE detail->>'term' ~* 'emmy|noether'), 2::bigint, 'two searches are still counted');
+SELECT is(tap.act('admin', format('SELECT clinicq.erase_patient(%L, ''asked to'')', :'noether')), '2', 'the patient is erased');
+SELECT is_empty($$ SELECT * FROM clinicq.audit_tally WHERE detail->>'term' IS NOT NULL $$, 'none is counted any more');
+SELECT is_empty($$ SELECT * FROM clinicq.audit_personal p WHERE p::text ~* 'emmy|noether' $$, 'nor held beside the events');
+SELECT is((SELECT count(*) FROM clinicq_audit.event WHERE action = 'SEARCH' AND id IS NOT NULL AND changes->'term' ? 'erasable' AND changes->>'count' = '1'), 6::bigint, 'but all are events');
+SELECT set_has('SELECT term FROM tap.search', $$ VALUES ('"Hilbert"'::jsonb) $$, 'and others keep their terms');
 
 -- Nobody takes anything away in another way.
 SELECT is(tap.act('dba', s), '42501: the audit log cannot be changed', s) FROM unnest(ARRAY['DELETE FROM clinicq.audit_personal',
