@@ -17,6 +17,12 @@ AS 'MODULE_PATHNAME', 'clinicq_forget_caches';
 COMMENT ON FUNCTION clinicq.forget_caches() IS
     'Makes every backend drop what it keeps of settings, clinics and routes when this transaction commits. Who: the owner.';
 
+CREATE FUNCTION clinicq.lock_migration() RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'clinicq_lock_migration';
+COMMENT ON FUNCTION clinicq.lock_migration() IS
+    'Waits until no other transaction is in clinicq.migrate(), and keeps others out of it until this one ends. Errors: none. Who: the owner.';
+
 CREATE FUNCTION clinicq.forget_trigger() RETURNS trigger
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'clinicq_forget_trigger';

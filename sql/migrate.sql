@@ -3,7 +3,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $proc
 DECLARE
     step record;
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtextextended('clinicq.migrate', 0));
+    PERFORM clinicq.lock_migration();
 
     IF to_regclass('clinicq.migration') IS NULL THEN
         CREATE TABLE clinicq.migration (

@@ -12,6 +12,7 @@
 #include "funcapi.h"
 #include "json.h"
 #include "keeper.h"
+#include "own_lock.h"
 #include "patient.h"
 #include "priority.h"
 #include "query.h"
@@ -27,8 +28,6 @@ PG_FUNCTION_INFO_V1(clinicq_feed);
 #define REPLAY_SPAN 10000 /* positions that a replay looks through, of whatever queue */
 
 QUERY(feed_unplaced, "SELECT FROM clinicq.visit_event WHERE position IS NULL LIMIT 1");
-/* One assigner at a time: its snapshot is taken after the lock, which ends after its commit. */
-QUERY(feed_lock, "SELECT pg_advisory_xact_lock(hashtextextended('clinicq.feed', 0))");
 QUERY(feed_assign,
       "UPDATE clinicq.visit_event e SET position = o.position FROM ("
       " SELECT id, nextval('clinicq.feed_position') AS position FROM ("
@@ -91,7 +90,8 @@ bool feed_place(void) {
 
     if (query_write(&feed_unplaced, NULL, NULL) == 0)
         return false;
-    query_write(&feed_lock, NULL, NULL);
+    /* One assigner at a time: its snapshot is taken after the lock, which ends after its commit. */
+    own_lock(LOCK_FEED, 0);
     placed = query_write(&feed_assign, args, NULL);
     if (placed > 0)
         Async_Notify(CHANNEL, NULL);

@@ -3,6 +3,7 @@
 #include "actor.h"
 #include "error.h"
 #include "keeper.h"
+#include "own_lock.h"
 #include "query.h"
 #include "reply.h"
 #include "setting.h"
@@ -14,9 +15,6 @@
 #define REPLY_MAX 65536 /* of body and headers together, as JSON text */
 #define TIDY_ROWS 2     /* removed beside each new one, where no keeper does it */
 
-/* Released when the transaction has ended, for others to see. */
-QUERY(key_lock, "SELECT pg_try_advisory_xact_lock(hashtextextended('Idempotency-Key ' || $2, $1))",
-      INT8OID, TEXTOID);
 QUERY(key_find,
       "SELECT fingerprint, status, reply, headers FROM clinicq.idempotency_key"
       " WHERE user_id = $1 AND key = $2 AND created_at > now() - make_interval(hours => $3)",
@@ -141,8 +139,7 @@ bool idempotency_find(const KeyedRequest *request, Datum reply[3], bool nulls[3]
     bool isnull;
 
     SPI_connect();
-    query_write(&key_lock, args, NULL);
-    if (!row_bool(0, 1))
+    if (!own_lock_try(LOCK_IDEMPOTENCY_KEY, own_lock_key(actor_current()->user_id, request->key)))
         ereport(ERROR, errcode(ERRCODE_CQ_IN_PROGRESS),
                 errmsg("a request with this Idempotency-Key is being done"),
                 errhint("Send it again in a moment."));

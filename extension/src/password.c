@@ -7,6 +7,7 @@
 #include "error.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "own_lock.h"
 #include "pgstat.h"
 #include "setting.h"
 #include "storage/latch.h"
@@ -19,9 +20,8 @@
 #define PASSWORD_BITS 36.0
 #define KNOWN_WORDS   15
 
-#define SLOT_LOCK_CLASS 4 /* apart from those of SQL functions, 1 and 2, and of tokens */
-#define SLOT_WAIT_MS    2000
-#define SLOT_POLL_MS    5
+#define SLOT_WAIT_MS 2000
+#define SLOT_POLL_MS 5
 
 static const char *weakness(const ZxcMatch_t *part) {
     for (; part != NULL; part = part->Next)
@@ -77,7 +77,7 @@ void password_check(Faults *faults, const char *password, const char *username) 
 
 /* In no database, so that all of the cluster share the slots and no SQL function can take one. */
 static void slot_tag(LOCKTAG *tag, int slot) {
-    SET_LOCKTAG_ADVISORY(*tag, InvalidOid, 0, (uint32) slot, SLOT_LOCK_CLASS);
+    SET_LOCKTAG_ADVISORY(*tag, InvalidOid, 0, (uint32) slot, LOCK_PASSWORD_SLOT);
 }
 
 /* A free slot, held until it is given back, or the session or an error ends it. */

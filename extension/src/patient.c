@@ -7,6 +7,7 @@
 #include "json.h"
 #include "look.h"
 #include "mb/pg_wchar.h"
+#include "own_lock.h"
 #include "query.h"
 #include "registration.h"
 #include "restriction.h"
@@ -23,8 +24,6 @@ QUERY(
     "INSERT INTO clinicq.patient (registration_number, name, phone, gender, category, registered_by)"
     " VALUES ($1, $2, $3, $4, $5, nullif($6, 0))",
     TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID);
-QUERY(patient_lock_input, "SELECT pg_advisory_xact_lock(hashtextextended($2, $1))", INT8OID,
-      TEXTOID);
 QUERY(patient_same,
       "SELECT registration_number FROM clinicq.patient WHERE registered_by = $1"
       " AND created_at > now() - interval '10 seconds' AND name = $2"
@@ -108,7 +107,7 @@ char *patient_registered_just_now(const PatientInput *input) {
 
     if (input->phone == NULL)
         nulls[2] = 'n';
-    query_write(&patient_lock_input, args, NULL);
+    own_lock(LOCK_PATIENT_INPUT, own_lock_key(actor_current()->user_id, input->name));
     return query_write(&patient_same, args, nulls) > 0 ? row_text(0, 1) : NULL;
 }
 

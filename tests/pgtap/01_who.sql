@@ -27,7 +27,7 @@ SELECT set_eq($$ SELECT name::text FROM tap.func WHERE who ~ '^everybody' $$,
     ARRAY['current_actor', 'require_role', 'settings', 'service_day', 'log_in', 'log_out'],
     'only these functions need no role');
 SELECT set_eq($$ SELECT name::text FROM tap.func WHERE who = 'the owner' $$,
-    ARRAY['forget_caches'], 'only this function is for the owner');
+    ARRAY['forget_caches', 'lock_migration'], 'only these functions are for the owner');
 SELECT is_empty($$
     SELECT name, who FROM tap.func
     WHERE who !~ '^(everybody.*|the owner|any role|(admin|doctor|assistant|display|auditor|reporter)(, (admin|doctor|assistant|display|auditor|reporter))*(; doctor where the setting doctors_open_visits is on)?)$'
