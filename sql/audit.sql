@@ -2,7 +2,7 @@ CREATE FUNCTION clinicq.audit_row() RETURNS trigger
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'clinicq_audit_row';
 COMMENT ON FUNCTION clinicq.audit_row() IS
-    'Trigger: writes who changed what into clinicq.audit_event. Arguments: key column, then columns whose values are secret, or with personal: in front those that can be erased. '
+    'Trigger: writes who changed what into clinicq.audit_event. Arguments: key column, or several with commas between, then columns whose values are secret, or with personal: in front those that can be erased. '
     'Errors: 39P01 not called as an AFTER trigger.';
 
 CREATE FUNCTION clinicq.audit_refuse() RETURNS trigger

@@ -42,7 +42,7 @@ COMMENT ON FUNCTION clinicq_report.read_percentiles(internal) IS
 CREATE AGGREGATE clinicq_report.percentiles(seconds integer[], fractions double precision[]) (
     SFUNC = clinicq_report.add_durations, STYPE = internal, FINALFUNC = clinicq_report.read_percentiles);
 COMMENT ON AGGREGATE clinicq_report.percentiles(integer[], double precision[]) IS
-    'The percentiles of all elements of all arrays, as percentile_cont() gives them, for each of the fractions (0 to 1, those of the first row); NULL where there is no element. '
+    'The percentiles of all elements of all arrays, as percentile_cont() gives them, for each of the fractions (0 to 1, those of the first row); NULL where there is no element. Up to 25 million elements. '
     'Exact over any period: SELECT clinicq_report.percentiles(first_waits, ARRAY[0.5, 0.9]) FROM clinicq_report.durations WHERE ...';
 
 CREATE FUNCTION clinicq_report.board_at(queue bigint, at timestamptz DEFAULT NULL)

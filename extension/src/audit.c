@@ -261,6 +261,23 @@ AuditKey audit_event_with(const char *action, const char *entity, int64 id, cons
                        outcome);
 }
 
+/* The columns of the key, with commas between them in the trigger: their values, with slashes. */
+static char *key_of(const char *columns, TupleDesc shape, HeapTuple row) {
+    char *rest = pstrdup(columns);
+    StringInfoData key;
+
+    initStringInfo(&key);
+    for (char *column; (column = strsep(&rest, ",")) != NULL;) {
+        int number = SPI_fnumber(shape, column);
+
+        if (number <= 0)
+            ereport(ERROR, errcode(ERRCODE_UNDEFINED_COLUMN),
+                    errmsg("audit_row(): there is no column %s", column));
+        appendStringInfo(&key, "%s%s", key.len > 0 ? "/" : "", SPI_getvalue(row, shape, number));
+    }
+    return key.data;
+}
+
 Datum clinicq_audit_row(PG_FUNCTION_ARGS) {
     TriggerData *event = (TriggerData *) fcinfo->context;
     HeapTuple before = NULL;
@@ -291,12 +308,8 @@ Datum clinicq_audit_row(PG_FUNCTION_ARGS) {
 
     if (TRIGGER_FIRED_FOR_ROW(event->tg_event)) {
         TupleDesc shape = event->tg_relation->rd_att;
-        int key = SPI_fnumber(shape, event->tg_trigger->tgargs[0]);
 
-        if (key <= 0)
-            ereport(ERROR, errcode(ERRCODE_UNDEFINED_COLUMN),
-                    errmsg("audit_row(): there is no column %s", event->tg_trigger->tgargs[0]));
-        entity_id = SPI_getvalue(after ? after : before, shape, key);
+        entity_id = key_of(event->tg_trigger->tgargs[0], shape, after ? after : before);
         changes.trigger = event->tg_trigger;
         columns = changed_columns(&changes, shape, before, after);
     }

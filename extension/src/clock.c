@@ -20,7 +20,7 @@ typedef struct Calendar {
     char *name;
 } Calendar;
 
-static Calendar *calendars = NULL;
+static Calendar *calendars = NULL; /* in a context of their own */
 static int calendar_count = 0;
 static uint64 calendars_at = 0;
 
@@ -29,28 +29,30 @@ QUERY(clinics_all, "SELECT id, timezone, day_starts_at, name FROM clinicq.clinic
 static void calendars_load(void) {
     uint64 generation;
     uint64 rows;
+    MemoryContext context;
     Calendar *fresh;
 
     if (calendars_at == cache_generation)
         return;
     generation = cache_fill_begin();
     rows = query_read(&clinics_all, NULL, NULL);
-    fresh = MemoryContextAllocZero(TopMemoryContext, (rows + 1) * sizeof *fresh);
+    /* What fails half-way goes with the statement. */
+    context = AllocSetContextCreate(CurrentMemoryContext, "clinicq clinics", ALLOCSET_SMALL_SIZES);
+    fresh = MemoryContextAllocZero(context, (rows + 1) * sizeof *fresh);
     for (uint64 row = 0; row < rows; row++) {
         fresh[row].clinic_id = row_int64(row, 1);
         fresh[row].zone = pg_tzset(row_text(row, 2));
         fresh[row].day_starts_at = row_int64(row, 3);
-        fresh[row].name = MemoryContextStrdup(TopMemoryContext, row_text(row, 4));
+        fresh[row].name = MemoryContextStrdup(context, row_text(row, 4));
         if (fresh[row].zone == NULL)
             ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                     errmsg("the time zone of clinic %lld is not known to this server",
                            (long long) fresh[row].clinic_id));
     }
+    MemoryContextSetParent(context, TopMemoryContext);
     cache_fill_end(generation);
-    for (int i = 0; i < calendar_count; i++)
-        pfree(calendars[i].name);
     if (calendars != NULL)
-        pfree(calendars);
+        MemoryContextDelete(GetMemoryChunkContext(calendars));
     calendars = fresh;
     calendar_count = (int) rows;
     calendars_at = generation;

@@ -6,6 +6,7 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/memutils.h"
 
@@ -16,8 +17,11 @@ PG_FUNCTION_INFO_V1(clinicq_report_read_percentiles);
 #define ST_ELEMENT_TYPE  int32
 #define ST_COMPARE(a, b) (*(a) < *(b) ? -1 : *(a) > *(b))
 #define ST_SCOPE         static
+#define ST_CHECK_FOR_INTERRUPTS
 #define ST_DEFINE
 #include "lib/sort_template.h"
+
+#define COUNT_MAX 25000000 /* 100 MB; ten years of a large clinic are 8,400,000 */
 
 typedef struct Durations {
     int32 *seconds;
@@ -46,8 +50,12 @@ static void append(Durations *durations, ArrayType *array) {
     if (array_contains_nulls(array))
         ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                 errmsg("seconds must not contain a null"));
+    if (durations->count + count > COUNT_MAX)
+        ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                errmsg("percentiles() takes up to %d durations", COUNT_MAX),
+                errhint("Ask for a shorter period."));
     if (durations->count + count > durations->size) {
-        size_t size = Max(durations->size * 2, durations->count + count);
+        size_t size = Min(COUNT_MAX, Max(durations->size * 2, durations->count + count));
 
         durations->seconds =
             durations->seconds == NULL

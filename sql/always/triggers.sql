@@ -1,33 +1,27 @@
--- Audit: the first argument is the key column, the others are columns whose values are secret, or
--- with personal: in front those that can be erased later.
-CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.patient
-    FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('id', 'personal:name', 'personal:phone');
-CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.patient_access
-    FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('id');
-CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.visit
-    FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('id', 'follow_code');
-CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.queue
-    FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('id');
-CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.clinic
-    FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('id');
-CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.room
-    FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('id');
-CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.room_session
-    FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('room_id');
-CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.priority_class
-    FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('name');
-CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.app_user
-    FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('id', 'password_hash');
-CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.setting
-    FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row('name');
-
 DECLARE
-    audited text;
+    audited record;
     leaf regclass;
 BEGIN
-    FOREACH audited IN ARRAY ARRAY['patient', 'patient_access', 'visit', 'queue', 'clinic', 'room', 'room_session', 'priority_class', 'app_user', 'setting'] LOOP
+    -- Audit: the first argument is the key, of several columns with commas between; the others are columns whose
+    -- values are secret, or with personal: in front those that can be erased later.
+    FOR audited IN
+        SELECT t.name, t.arguments[1] AS key, (SELECT string_agg(quote_literal(a), ', ' ORDER BY n) FROM unnest(t.arguments) WITH ORDINALITY AS u (a, n)) AS arguments
+        FROM (VALUES
+            ('patient', ARRAY['id', 'personal:name', 'personal:phone']),
+            ('patient_access', ARRAY['id']),
+            ('visit', ARRAY['id', 'follow_code']),
+            ('queue', ARRAY['id']),
+            ('clinic', ARRAY['id']),
+            ('room', ARRAY['id']),
+            ('room_session', ARRAY['room_id']),
+            ('priority_class', ARRAY['clinic_id,rank']),
+            ('app_user', ARRAY['id', 'password_hash']),
+            ('setting', ARRAY['name'])) AS t (name, arguments)
+    LOOP
+        EXECUTE format('CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.%I '
+            'FOR EACH ROW EXECUTE FUNCTION clinicq.audit_row(%s)', audited.name, audited.arguments);
         EXECUTE format('CREATE OR REPLACE TRIGGER clinicq_audit_truncate AFTER TRUNCATE ON clinicq.%I '
-            'FOR EACH STATEMENT EXECUTE FUNCTION clinicq.audit_row(''id'')', audited);
+            'FOR EACH STATEMENT EXECUTE FUNCTION clinicq.audit_row(%L)', audited.name, audited.key);
     END LOOP;
 
     -- A statement that names a partition fires none of its parent's triggers for statements.

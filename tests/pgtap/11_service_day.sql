@@ -83,4 +83,12 @@ SELECT isnt((SELECT service_day FROM clinicq.visit WHERE queue_id = :west_queue)
 SELECT is((SELECT bool_and(v.service_day = (v.created_at AT TIME ZONE c.timezone)::date)
     FROM clinicq.visit v JOIN clinicq.queue q ON q.id = v.queue_id JOIN clinicq.clinic c ON c.id = q.clinic_id), true, 'each on its own');
 
+-- A zone that this server does not know: each call says so, and keeps no memory.
+ALTER TABLE clinicq.clinic DROP CONSTRAINT clinic_timezone_check;
+INSERT INTO clinicq.clinic (name, timezone) VALUES ('Nowhere', 'Mars/Olympus');
+SELECT is(tap.state('admin', 'SELECT clinicq.service_day(1)'), '22023', 'a clinic in an unknown time zone is told of') FROM generate_series(1, 3);
+SELECT used_bytes AS used FROM pg_backend_memory_contexts WHERE name = 'TopMemoryContext' \gset
+SELECT count(tap.state('admin', 'SELECT clinicq.service_day(1)')) FROM generate_series(1, 300) \g /dev/null
+SELECT cmp_ok(used_bytes - :used, '<', 20000::bigint, 'over and over in the same memory') FROM pg_backend_memory_contexts WHERE name = 'TopMemoryContext';
+
 SELECT * FROM finish();

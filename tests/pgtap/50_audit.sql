@@ -108,6 +108,12 @@ SELECT set_eq($$
         AND c.relname NOT IN (SELECT name FROM tap.table_of)
 $$, ARRAY['hour_summary', 'staff_summary', 'stale_day', 'summary_state', 'visit_summary', 'audit_event', 'audit_leaf', 'audit_node', 'audit_personal', 'audit_seal', 'audit_tally', 'idempotency_key', 'log_in_attempt', 'migration', 'migration_state', 'problem', 'refresh_token', 'recovery_code', 'registration_counter', 'route', 'session', 'token_counter', 'totp', 'visit_event'],
     'the tables without audit are these: numbers, sessions, log-ins, keys, events, their proof, summaries and what migrate() writes');
+SELECT is((SELECT string_agg(DISTINCT encode(t.tgargs, 'escape'), ' ') FROM pg_trigger t WHERE t.tgrelid = 'clinicq.setting'::regclass AND t.tgname ~ '^clinicq_audit'), 'name\000', 'with the same key');
+INSERT INTO clinicq.clinic (name, timezone) VALUES ('Second site', 'UTC');
+INSERT INTO clinicq.priority_class (clinic_id, rank, name) SELECT id, 5, 'urgent' FROM clinicq.clinic WHERE name IN ('Second site') OR id = 1;
+UPDATE clinicq.priority_class SET reached_by_ageing = false WHERE name = 'urgent';
+SELECT results_eq($$ SELECT entity_id FROM clinicq.audit_event WHERE entity = 'priority_class' AND action = 'UPDATE' ORDER BY 1 $$,
+    $$ SELECT clinic_id || '/5' FROM clinicq.priority_class WHERE name = 'urgent' ORDER BY 1 $$, 'an event of a priority class says of which site it is');
 
 -- Closed.
 CREATE TABLE tap.leaf AS

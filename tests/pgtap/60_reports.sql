@@ -155,6 +155,9 @@ SELECT throws_ok('SELECT clinicq_report.percentiles(items, ARRAY[1.5]) FROM tap.
 SELECT throws_ok('SELECT clinicq_report.percentiles(items, ''{NaN}'') FROM tap.number', '22023', 'fractions must be from 0 to 1', 'no number');
 SELECT throws_ok('SELECT clinicq_report.percentiles(items, ''{}'') FROM tap.number', '22023', 'fractions must be an array of numbers', 'no fraction');
 SELECT throws_ok('SELECT clinicq_report.percentiles(items, NULL) FROM tap.number', '22023', 'fractions must not be null', 'fractions that are null');
+SELECT is(clinicq_report.percentiles(a, ARRAY[0.5]), '{1}', 'percentiles() of 25,000,000') FROM (SELECT array_fill(1, ARRAY[1000000]) AS a) AS b, generate_series(1, 25);
+SELECT throws_ok('SELECT clinicq_report.percentiles(a, ARRAY[0.5]) FROM (SELECT array_fill(1, ARRAY[1000000]) AS a) AS b, generate_series(1, 26)', '54000',
+    'percentiles() takes up to 25000000 durations', 'and of no more');
 SELECT throws_ok('SELECT clinicq_report.percentiles(ARRAY[1, NULL], ARRAY[0.5])', '22023', 'seconds must not contain a null', 'a null among the seconds');
 
 -- Who may read what.
