@@ -208,8 +208,8 @@ static Jsonb *changed_columns(Changes *changes, TupleDesc shape, HeapTuple befor
 static AuditKey write_event(const char *action, const char *entity, const char *entity_id,
                             Jsonb *changes, const char *personal, const char *outcome) {
     const Actor *actor = actor_current();
-    Datum values[EVENT_COLUMNS];
-    bool nulls[EVENT_COLUMNS] = {false};
+    Datum values[EVENT_COLUMN_COUNT];
+    bool nulls[EVENT_COLUMN_COUNT] = {false};
     AuditKey key = {.at = GetCurrentTimestamp()};
     Datum beside[4];
 

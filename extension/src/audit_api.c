@@ -38,21 +38,21 @@ PG_FUNCTION_INFO_V1(clinicq_api_list_events);
 QUERY_OPTIONS(events_by_time, CURSOR_OPT_CUSTOM_PLAN,
               "SELECT " EVENT_COLUMNS_SHOWN " FROM (" SCANNED
               " LIMIT $21) e WHERE" FILTER NEWEST_FIRST " LIMIT $20",
-              EVENT_ARG_TYPES);
+              FILTER_TYPES);
 QUERY_OPTIONS(events_scanned, CURSOR_OPT_CUSTOM_PLAN,
-              "SELECT e.at, e.id FROM (" SCANNED " OFFSET $21 - 1 LIMIT 1) e", EVENT_ARG_TYPES);
+              "SELECT e.at, e.id FROM (" SCANNED " OFFSET $21 - 1 LIMIT 1) e", FILTER_TYPES);
 QUERY_OPTIONS(events_by_key, CURSOR_OPT_CUSTOM_PLAN,
               "WITH e AS MATERIALIZED (" EVENT_OF_KEYS " AND " EVENT_IN_BOUNDS " AND" FILTER ")"
               " SELECT " EVENT_COLUMNS_SHOWN " FROM e" NEWEST_FIRST " LIMIT $20",
-              EVENT_ARG_TYPES);
+              FILTER_TYPES);
 
 static const struct {
     const char *name;
-    EventArg arg;
-} text_filters[] = {{"actor", EVENT_ACTOR},          {"action", EVENT_ACTION},
-                    {"entity", EVENT_ENTITY},        {"entity_id", EVENT_ENTITY_ID},
-                    {"outcome", EVENT_OUTCOME},      {"door", EVENT_DOOR},
-                    {"request_id", EVENT_REQUEST_ID}};
+    EventFilter arg;
+} text_filters[] = {{"actor", FILTER_ACTOR},          {"action", FILTER_ACTION},
+                    {"entity", FILTER_ENTITY},        {"entity_id", FILTER_ENTITY_ID},
+                    {"outcome", FILTER_OUTCOME},      {"door", FILTER_DOOR},
+                    {"request_id", FILTER_REQUEST_ID}};
 
 static bool is_address(const char *value) {
     unsigned char bytes[sizeof(struct in6_addr)];
@@ -74,8 +74,8 @@ static void read_cursor(EventQuery *events, Fields *query) {
     if (dot == NULL || !parse_int64(cursor, &at) || !parse_int64(dot, &id) ||
         !IS_VALID_TIMESTAMP(at))
         faults_add(query->faults, "cursor", "must be that of a page's next");
-    event_query_set(events, EVENT_BEFORE, TimestampTzGetDatum(at));
-    event_query_set(events, EVENT_BEFORE_ID, Int64GetDatum(id));
+    event_query_set(events, FILTER_BEFORE, TimestampTzGetDatum(at));
+    event_query_set(events, FILTER_BEFORE_ID, Int64GetDatum(id));
 }
 
 static char *cursor_of(int64 at, bool counted, int64 id) {
@@ -90,7 +90,7 @@ static void read_client(EventQuery *events, Fields *query) {
     if (!is_address(client))
         faults_add(query->faults, "client", "must be an address, as 192.0.2.1");
     else
-        event_query_set(events, EVENT_CLIENT,
+        event_query_set(events, FILTER_CLIENT,
                         DirectFunctionCall1(inet_in, CStringGetDatum(client)));
 }
 
@@ -119,9 +119,9 @@ static int64 read_filters(EventQuery *events, Fields *query) {
     Datum at;
 
     if (query_time(query, "from", &at))
-        event_query_set(events, EVENT_FROM, at);
+        event_query_set(events, FILTER_FROM, at);
     if (query_time(query, "to", &at))
-        event_query_set(events, EVENT_TO, at);
+        event_query_set(events, FILTER_TO, at);
     for (int i = 0; i < lengthof(text_filters); i++) {
         char *value = query_text(query, text_filters[i].name);
 
@@ -133,16 +133,16 @@ static int64 read_filters(EventQuery *events, Fields *query) {
     if (number != NULL && (patient_id = event_query_patient(events, number)) == 0)
         faults_add(query->faults, "patient", "is not the registration number of a patient");
     faults_raise(query->faults);
-    if (number == NULL && events->nulls[EVENT_ENTITY_ID] == ' ')
-        event_query_set(events, EVENT_KEYS,
-                        PointerGetDatum(construct_array(&events->args[EVENT_ENTITY_ID], 1, TEXTOID,
+    if (number == NULL && events->nulls[FILTER_ENTITY_ID] == ' ')
+        event_query_set(events, FILTER_KEYS,
+                        PointerGetDatum(construct_array(&events->args[FILTER_ENTITY_ID], 1, TEXTOID,
                                                         -1, false, TYPALIGN_INT)));
     return patient_id;
 }
 
 /* Whether no condition would pass over an event in the bounds. */
 static bool takes_all(const EventQuery *events) {
-    for (int arg = EVENT_ACTOR; arg <= EVENT_KEYS; arg++)
+    for (int arg = FILTER_ACTOR; arg <= FILTER_KEYS; arg++)
         if (events->nulls[arg] == ' ')
             return false;
     return true;
@@ -164,12 +164,12 @@ static void append_events(StringInfo json, uint64 rows) {
  * not full, there may be more beyond what was scanned.
  */
 static char *append_page(StringInfo json, EventQuery *events, int size) {
-    bool by_key = events->nulls[EVENT_KEYS] == ' ';
+    bool by_key = events->nulls[FILTER_KEYS] == ' ';
     int64 scanned = takes_all(events) ? size + 1 : SCANNED_MAX;
     uint64 found;
 
-    event_query_set(events, EVENT_LIMIT, Int64GetDatum(size + 1));
-    event_query_set(events, EVENT_SCANNED, Int64GetDatum(scanned));
+    event_query_set(events, FILTER_LIMIT, Int64GetDatum(size + 1));
+    event_query_set(events, FILTER_SCANNED, Int64GetDatum(scanned));
     found = query_write(by_key ? &events_by_key : &events_by_time, events->args, events->nulls);
     append_events(json, Min(found, size));
     if (found > size)

@@ -24,9 +24,9 @@ QUERY(keys_together, "SELECT $1 || $2 || $3 || $4", TEXTARRAYOID, TEXTOID, TEXTA
 QUERY_OPTIONS(patient_events, CURSOR_OPT_CUSTOM_PLAN,
               "WITH e AS MATERIALIZED (" EVENT_OF_KEYS ")"
               " SELECT " EVENT_COLUMNS_SHOWN " FROM e ORDER BY e.at, e.id",
-              EVENT_ARG_TYPES);
+              FILTER_TYPES);
 
-void event_query_set(EventQuery *query, EventArg arg, Datum value) {
+void event_query_set(EventQuery *query, EventFilter arg, Datum value) {
     query->args[arg] = value;
     query->nulls[arg] = ' ';
 }
@@ -35,11 +35,11 @@ void event_query_begin(EventQuery *query) {
     Datum patients;
 
     memset(query->args, 0, sizeof query->args);
-    memset(query->nulls, 'n', EVENT_ARGS);
-    query->nulls[EVENT_ARGS] = '\0';
-    event_query_set(query, EVENT_MASKED, BoolGetDatum(!(actor_roles() & ROLE_AUDITOR)));
+    memset(query->nulls, 'n', FILTER_COUNT);
+    query->nulls[FILTER_COUNT] = '\0';
+    event_query_set(query, FILTER_MASKED, BoolGetDatum(!(actor_roles() & ROLE_AUDITOR)));
     if (sight_patients(&patients))
-        event_query_set(query, EVENT_VISIBLE, patients);
+        event_query_set(query, FILTER_VISIBLE, patients);
 }
 
 int64 event_query_patient(EventQuery *query, const char *number) {
@@ -51,13 +51,13 @@ int64 event_query_patient(EventQuery *query, const char *number) {
         return 0;
     id = row_int64(0, 1);
     for (int i = 0; i < 4; i++)
-        event_query_set(query, EVENT_PATIENT + i, row_value(0, i + 2, &isnull));
-    args[0] = query->args[EVENT_VISITS];
-    args[1] = query->args[EVENT_PATIENT];
-    args[2] = query->args[EVENT_ACCESSES];
-    args[3] = query->args[EVENT_NUMBERS];
+        event_query_set(query, FILTER_PATIENT + i, row_value(0, i + 2, &isnull));
+    args[0] = query->args[FILTER_VISITS];
+    args[1] = query->args[FILTER_PATIENT];
+    args[2] = query->args[FILTER_ACCESSES];
+    args[3] = query->args[FILTER_NUMBERS];
     query_write(&keys_together, args, NULL);
-    event_query_set(query, EVENT_KEYS, row_value(0, 1, &isnull));
+    event_query_set(query, FILTER_KEYS, row_value(0, 1, &isnull));
     return id;
 }
 

@@ -9,34 +9,34 @@
 #include "event_line.h"
 #include "query.h"
 
-/* The arguments of a query of events; each is $n with n one more. All but EVENT_SCANNED may be
+/* The arguments of a query of events; each is $n with n one more. All but FILTER_SCANNED may be
  * null. */
-typedef enum EventArg {
-    EVENT_MASKED,  /* whether changes of restricted patients are kept back, but of */
-    EVENT_VISIBLE, /* those whom the actor may see */
-    EVENT_FROM,
-    EVENT_TO,
-    EVENT_BEFORE, /* what comes before this time and id */
-    EVENT_BEFORE_ID,
-    EVENT_ACTOR,
-    EVENT_ACTION,
-    EVENT_ENTITY,
-    EVENT_ENTITY_ID,
-    EVENT_OUTCOME,
-    EVENT_DOOR,
-    EVENT_CLIENT,
-    EVENT_REQUEST_ID,
-    EVENT_PATIENT, /* of one patient: the keys of all that belongs to the record */
-    EVENT_VISITS,
-    EVENT_ACCESSES,
-    EVENT_NUMBERS,
-    EVENT_KEYS,    /* one of these stands in entity_id */
-    EVENT_LIMIT,   /* rows */
-    EVENT_SCANNED, /* events that are looked at */
-    EVENT_ARGS
-} EventArg;
+typedef enum EventFilter {
+    FILTER_MASKED,  /* whether changes of restricted patients are kept back, but of */
+    FILTER_VISIBLE, /* those whom the actor may see */
+    FILTER_FROM,
+    FILTER_TO,
+    FILTER_BEFORE, /* what comes before this time and id */
+    FILTER_BEFORE_ID,
+    FILTER_ACTOR,
+    FILTER_ACTION,
+    FILTER_ENTITY,
+    FILTER_ENTITY_ID,
+    FILTER_OUTCOME,
+    FILTER_DOOR,
+    FILTER_CLIENT,
+    FILTER_REQUEST_ID,
+    FILTER_PATIENT, /* of one patient: the keys of all that belongs to the record */
+    FILTER_VISITS,
+    FILTER_ACCESSES,
+    FILTER_NUMBERS,
+    FILTER_KEYS,    /* one of these stands in entity_id */
+    FILTER_LIMIT,   /* rows */
+    FILTER_SCANNED, /* events that are looked at */
+    FILTER_COUNT
+} EventFilter;
 
-#define EVENT_ARG_TYPES                                                                       \
+#define FILTER_TYPES                                                                          \
     BOOLOID, INT8ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, TEXTOID,  \
         TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INETOID, TEXTOID, TEXTOID, TEXTARRAYOID, \
         TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8OID, INT8OID
@@ -53,7 +53,7 @@ typedef enum EventArg {
     "e.at >= coalesce($3, '-infinity') AND e.at < coalesce($4, 'infinity')" \
     " AND ($5 IS NULL OR e.at <= $5 AND (e.at, e.id) < ($5, $6))"
 
-/* The events of EVENT_KEYS, and of EVENT_PATIENT where it is given. */
+/* The events of FILTER_KEYS, and of FILTER_PATIENT where it is given. */
 #define EVENT_OF_KEYS                                                                             \
     "SELECT * FROM clinicq_audit.event e WHERE e.entity_id = ANY ($19) AND ($15 IS NULL"          \
     " OR e.entity = 'patient' AND e.entity_id = $15"                                              \
@@ -63,13 +63,13 @@ typedef enum EventArg {
     "  OR e.entity LIKE '% /api/visits/%' AND e.entity_id = ANY ($16)))"
 
 typedef struct EventQuery {
-    Datum args[EVENT_ARGS];
-    char nulls[EVENT_ARGS + 1];
+    Datum args[FILTER_COUNT];
+    char nulls[FILTER_COUNT + 1];
 } EventQuery;
 
 /* Without a condition; what is masked depends on the actor. */
 extern void event_query_begin(EventQuery *query);
-extern void event_query_set(EventQuery *query, EventArg arg, Datum value);
+extern void event_query_set(EventQuery *query, EventFilter arg, Datum value);
 /* Asks for a patient by number, a removed one too; returns the key, 0 if there is none. */
 extern int64 event_query_patient(EventQuery *query, const char *number);
 

@@ -71,13 +71,13 @@ static void insert_into(Relation partition, HeapTuple tuple) {
     FreeExecutorState(executor);
 }
 
-int64 audit_insert(Datum values[EVENT_COLUMNS], bool nulls[EVENT_COLUMNS]) {
+int64 audit_insert(Datum values[EVENT_COLUMN_COUNT], bool nulls[EVENT_COLUMN_COUNT]) {
     Relation parent = table_open(cache_table("audit_event"), RowExclusiveLock);
     Relation partition;
     TupleConversionMap *map;
     HeapTuple tuple;
 
-    if (RelationGetDescr(parent)->natts != EVENT_COLUMNS)
+    if (RelationGetDescr(parent)->natts != EVENT_COLUMN_COUNT)
         ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                 errmsg("clinicq.audit_event has other columns than this version writes"),
                 errhint("Let an administrator run: CALL clinicq.migrate();"));

@@ -11,26 +11,9 @@
 
 #include "postgres.h"
 
-/* The columns of clinicq.audit_event, from 0 on. */
-enum {
-    EVENT_ID, /* filled in here */
-    EVENT_AT,
-    EVENT_TRANSACTION_ID,
-    EVENT_ACTOR_ID,
-    EVENT_ACTOR_NAME,
-    EVENT_ROLES,
-    EVENT_DOOR,
-    EVENT_CLIENT,
-    EVENT_REQUEST_ID,
-    EVENT_ACTION,
-    EVENT_ENTITY,
-    EVENT_ENTITY_ID,
-    EVENT_CHANGES,
-    EVENT_OUTCOME,
-    EVENT_COLUMNS
-};
+#include "event_line.h"
 
-/* Returns the id of the event. */
-extern int64 audit_insert(Datum values[EVENT_COLUMNS], bool nulls[EVENT_COLUMNS]);
+/* Returns the id of the event, which is filled in. */
+extern int64 audit_insert(Datum values[EVENT_COLUMN_COUNT], bool nulls[EVENT_COLUMN_COUNT]);
 
 #endif

@@ -66,7 +66,7 @@ const char *clock_first_clinic_name(void) {
 int64 clock_first_clinic(void) {
     calendars_load();
     if (calendar_count == 0)
-        error_not_found("clinic", "at all");
+        error_none("Add a row to clinicq.clinic.", "there is no clinic");
     return calendars[0].clinic_id;
 }
 

@@ -67,34 +67,37 @@ static void line_roles(StringInfo line, Datum array) {
 
 void event_line(StringInfo line, const Datum *values, const bool *nulls) {
     appendStringInfoChar(line, '{');
-    line_number(line, "id", values[0], nulls[0]);
-    line_instant(line, "at", DatumGetTimestampTz(values[1]));
-    if (nulls[2])
+    line_number(line, "id", values[EVENT_ID], nulls[EVENT_ID]);
+    line_instant(line, "at", DatumGetTimestampTz(values[EVENT_AT]));
+    if (nulls[EVENT_TRANSACTION_ID])
         line_literal(line, "transaction_id", "null");
     else {
         json_key(line, "transaction_id");
-        appendStringInfo(line, UINT64_FORMAT,
-                         U64FromFullTransactionId(DatumGetFullTransactionId(values[2])));
+        appendStringInfo(
+            line, UINT64_FORMAT,
+            U64FromFullTransactionId(DatumGetFullTransactionId(values[EVENT_TRANSACTION_ID])));
     }
-    line_number(line, "actor_id", values[3], nulls[3]);
-    line_text(line, "actor_name", values[4], nulls[4]);
-    line_roles(line, values[5]);
-    line_text(line, "door", values[6], nulls[6]);
+    line_number(line, "actor_id", values[EVENT_ACTOR_ID], nulls[EVENT_ACTOR_ID]);
+    line_text(line, "actor_name", values[EVENT_ACTOR_NAME], nulls[EVENT_ACTOR_NAME]);
+    line_roles(line, values[EVENT_ROLES]);
+    line_text(line, "door", values[EVENT_DOOR], nulls[EVENT_DOOR]);
     json_text(line, "client",
-              nulls[7] ? NULL : DatumGetCString(DirectFunctionCall1(inet_out, values[7])));
-    line_text(line, "request_id", values[8], nulls[8]);
-    line_text(line, "action", values[9], nulls[9]);
-    line_text(line, "entity", values[10], nulls[10]);
-    line_text(line, "entity_id", values[11], nulls[11]);
-    if (nulls[12])
+              nulls[EVENT_CLIENT]
+                  ? NULL
+                  : DatumGetCString(DirectFunctionCall1(inet_out, values[EVENT_CLIENT])));
+    line_text(line, "request_id", values[EVENT_REQUEST_ID], nulls[EVENT_REQUEST_ID]);
+    line_text(line, "action", values[EVENT_ACTION], nulls[EVENT_ACTION]);
+    line_text(line, "entity", values[EVENT_ENTITY], nulls[EVENT_ENTITY]);
+    line_text(line, "entity_id", values[EVENT_ENTITY_ID], nulls[EVENT_ENTITY_ID]);
+    if (nulls[EVENT_CHANGES])
         line_literal(line, "changes", "null");
     else {
-        Jsonb *changes = DatumGetJsonbP(values[12]);
+        Jsonb *changes = DatumGetJsonbP(values[EVENT_CHANGES]);
 
         json_key(line, "changes");
         JsonbToCString(line, &changes->root, VARSIZE(changes));
     }
-    line_text(line, "outcome", values[13], nulls[13]);
+    line_text(line, "outcome", values[EVENT_OUTCOME], nulls[EVENT_OUTCOME]);
     appendStringInfoChar(line, '}');
 }
 

@@ -9,7 +9,25 @@
 #include "datatype/timestamp.h"
 #include "lib/stringinfo.h"
 
-#define EVENT_COLUMN_COUNT 14
+/* The columns of clinicq.audit_event, from 0 on. */
+enum {
+    EVENT_ID,
+    EVENT_AT,
+    EVENT_TRANSACTION_ID,
+    EVENT_ACTOR_ID,
+    EVENT_ACTOR_NAME,
+    EVENT_ROLES,
+    EVENT_DOOR,
+    EVENT_CLIENT,
+    EVENT_REQUEST_ID,
+    EVENT_ACTION,
+    EVENT_ENTITY,
+    EVENT_ENTITY_ID,
+    EVENT_CHANGES,
+    EVENT_OUTCOME,
+    EVENT_COLUMN_COUNT
+};
+/* The same in SQL. */
 #define EVENT_COLUMNS                                                                    \
     "e.id, e.at, e.transaction_id, e.actor_id, e.actor_name, e.roles, e.door, e.client," \
     " e.request_id, e.action, e.entity, e.entity_id, e.changes, e.outcome"

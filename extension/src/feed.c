@@ -57,7 +57,7 @@ QUERY(feed_open_visits,
       "SELECT " FEED_VISIT "v.status, v.updated_at FROM clinicq.visit v" FEED_JOINS "v.room_id"
       " JOIN unnest($2::bigint[], $3::date[]) AS today (clinic_id, day)"
       "  ON today.clinic_id = q.clinic_id AND today.day = v.service_day"
-      " WHERE v.status IN ('WAITING', 'START', 'IN_ROOM', 'HELD') AND ($1 = 0 OR v.queue_id = $1)"
+      " WHERE v.status IN " VISIT_OPEN " AND ($1 = 0 OR v.queue_id = $1)"
       " ORDER BY q.name, v.token_number, v.id",
       INT8OID, INT8ARRAYOID, DATEARRAYOID);
 

@@ -66,7 +66,7 @@ Datum clinicq_api_follow_visit(PG_FUNCTION_ARGS) {
     args[0] = read_code(path_text(fcinfo, 0));
     clock_todays(&args[1], &args[2]);
     if (query_read(&follow_visit, args, NULL) == 0)
-        error_not_found("visit of today with", "this code");
+        error_none("A code holds on the day of its slip.", "no visit of today with this code");
     visit_id = row_int64(0, 1);
     queue_id = row_int64(0, 2);
     appendStringInfoChar(json, '{');

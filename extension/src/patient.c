@@ -52,7 +52,7 @@ QUERY(patient_lock_key,
       TEXTOID);
 QUERY(patient_open_visit,
       "SELECT q.name FROM clinicq.visit v JOIN clinicq.queue q ON q.id = v.queue_id"
-      " WHERE v.patient_id = $1 AND v.status IN ('WAITING', 'START', 'IN_ROOM', 'HELD') LIMIT 1",
+      " WHERE v.patient_id = $1 AND v.status IN " VISIT_OPEN " LIMIT 1",
       INT8OID);
 QUERY(patient_hide,
       "UPDATE clinicq.patient SET removed_at = now(), updated_at = now(), version = version + 1"

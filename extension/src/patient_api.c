@@ -15,6 +15,7 @@
 #include "registration.h"
 #include "reply.h"
 #include "utils/array.h"
+#include "visit.h"
 
 PG_FUNCTION_INFO_V1(clinicq_api_list_patients);
 PG_FUNCTION_INFO_V1(clinicq_api_search_patients);
@@ -44,7 +45,7 @@ QUERY(patient_in_queue_today,
       " JOIN unnest($2::bigint[], $3::date[]) AS today (clinic_id, day)"
       "  ON today.clinic_id = q.clinic_id AND today.day = v.service_day"
       " WHERE replace(p.registration_number, '-', '') = $1"
-      " AND v.status IN ('WAITING', 'START', 'IN_ROOM', 'HELD')",
+      " AND v.status IN " VISIT_OPEN,
       TEXTOID, INT8ARRAYOID, DATEARRAYOID);
 QUERY(patients_by_number,
       "SELECT " PATIENT_COLUMNS " FROM clinicq.patient p"

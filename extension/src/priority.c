@@ -54,7 +54,7 @@ QUERY(class_share,
 QUERY(class_in_use,
       "SELECT FROM clinicq.visit v JOIN clinicq.queue q ON q.id = v.queue_id"
       " WHERE q.clinic_id = $1 AND v.priority = $2"
-      " AND v.status IN ('WAITING', 'START', 'IN_ROOM', 'HELD') LIMIT 1",
+      " AND v.status IN " VISIT_OPEN " LIMIT 1",
       INT8OID, INT2OID);
 /* What is NULL stays. */
 QUERY(class_update,
@@ -155,7 +155,8 @@ static void class_require(int64 clinic_id, int64 rank) {
     Datum args[2] = {Int64GetDatum(clinic_id), Int16GetDatum((int16) rank)};
 
     if (rank < 0 || rank > RANK_MAX || query_write(&class_lock, args, NULL) == 0)
-        error_not_found("priority class of rank", psprintf(INT64_FORMAT, rank));
+        error_none("GET /api/priorities/ shows those that there are.",
+                   "no priority class of rank " INT64_FORMAT, rank);
 }
 
 /* What a change gives; NULL and -1 for what stays. */

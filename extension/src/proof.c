@@ -73,7 +73,9 @@ Datum clinicq_proof(PG_FUNCTION_ARGS) {
     args[0] = PG_GETARG_DATUM(0);
     SPI_connect();
     if (query_read(&leaf_of_event, args, NULL) == 0)
-        error_not_found("sealed event", psprintf(INT64_FORMAT, PG_GETARG_INT64(0)));
+        error_none(
+            "An event is sealed soon after its transaction; SELECT * FROM clinicq_audit.seal_now() does it at once.",
+            "no sealed event " INT64_FORMAT, PG_GETARG_INT64(0));
     position = row_int64(0, 1);
     at = row_int64(0, 2);
     if (!seal_last(&seal))

@@ -26,7 +26,7 @@ QUERY(queue_lock_key,
       INT8OID);
 QUERY(queue_open_visits,
       "SELECT count(*) FROM clinicq.visit WHERE queue_id = $1"
-      " AND status IN ('WAITING', 'START', 'IN_ROOM', 'HELD')",
+      " AND status IN " VISIT_OPEN,
       INT8OID);
 QUERY(
     queue_set_closed,

@@ -17,6 +17,7 @@
 #include "utils/rel.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
+#include "visit.h"
 
 PG_FUNCTION_INFO_V1(clinicq_summarise_days);
 PG_FUNCTION_INFO_V1(clinicq_resummarise_days);
@@ -88,7 +89,7 @@ QUERY(
     "  WHERE m.visit_id = v.id AND m.at <= $3 AND m.move <> 'priority' ORDER BY m.id DESC LIMIT 1) e"
     " LEFT JOIN clinicq.room r ON r.id = e.room_id AND e.to_status IN ('START', 'IN_ROOM')"
     " WHERE v.queue_id = $1 AND v.service_day = $2"
-    " AND e.to_status IN ('WAITING', 'START', 'IN_ROOM', 'HELD') ORDER BY v.token_number",
+    " AND e.to_status IN " VISIT_OPEN " ORDER BY v.token_number",
     INT8OID, DATEOID, TIMESTAMPTZOID);
 
 static DateADT utc_day(TimestampTz at) {

@@ -140,7 +140,8 @@ void restriction_revoke(const char *number, const char *username) {
                      Int64GetDatum(user_find(username))};
 
     if (query_write(&access_revoke, args, NULL) == 0)
-        error_not_found("user on the list of the patient:", username);
+        error_none("Nothing has to be taken away.", "user %s is not on the list of the patient",
+                   username);
     idempotency_forget_patient(DatumGetInt64(args[0]));
 }
 

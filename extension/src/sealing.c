@@ -303,8 +303,8 @@ static void add_leaf(Batch *batch, HeapTuple event, TupleDesc shape, StringInfo 
     event_line(line, values, nulls);
     merkle_leaf(&hash, line->data, (size_t) line->len);
     batch->positions[at] = Int64GetDatum((int64) batch->tree.size);
-    batch->ids[at] = values[0];
-    batch->ats[at] = values[1];
+    batch->ids[at] = values[EVENT_ID];
+    batch->ats[at] = values[EVENT_AT];
     batch->hashes[at] = bytes_datum(hash.bytes, MERKLE_HASH);
     merkle_append(&batch->tree, &hash, node_done, batch);
 }

@@ -25,7 +25,7 @@ QUERY(visit_by_id, "SELECT " VISIT_COLUMNS " FROM " VISIT_TABLES " WHERE v.id = 
 QUERY(visit_open_already,
       "SELECT " VISIT_COLUMNS " FROM " VISIT_TABLES
       " WHERE v.patient_id = $1 AND v.queue_id = $2 AND v.service_day = $3"
-      " AND v.status IN ('WAITING', 'START', 'IN_ROOM', 'HELD')",
+      " AND v.status IN " VISIT_OPEN,
       INT8OID, INT8OID, DATEOID);
 QUERY(
     visit_insert,
@@ -33,7 +33,7 @@ QUERY(
     " INSERT INTO clinicq.visit (patient_id, queue_id, service_day, token_number, priority, transferred_from, follow_code)"
     "  VALUES ($1, $2, $3, $4, $5, nullif($6, 0), $9)"
     "  ON CONFLICT (patient_id, queue_id, service_day)"
-    "   WHERE status IN ('WAITING', 'START', 'IN_ROOM', 'HELD') DO NOTHING RETURNING *),"
+    "   WHERE status IN " VISIT_OPEN " DO NOTHING RETURNING *),"
     " e AS (INSERT INTO clinicq.visit_event (visit_id, move, to_status, actor_id, actor_name)"
     "  SELECT id, 'open', status, nullif($7, 0), $8 FROM v)"
     "SELECT " VISIT_COLUMNS " FROM v" VISIT_JOINS,
@@ -54,7 +54,7 @@ QUERY(visit_transferred_to,
     "WITH old AS (SELECT v.id, v.status FROM clinicq.visit v JOIN clinicq.queue q ON q.id = v.queue_id"   \
     "  JOIN unnest($2::bigint[], $3::date[]) AS today (clinic_id, day) ON today.clinic_id = q.clinic_id"  \
     "  WHERE " which " AND v.service_day < today.day"                                                     \
-    "  AND v.status IN ('WAITING', 'START', 'IN_ROOM', 'HELD') FOR NO KEY UPDATE OF v SKIP LOCKED),"      \
+    "  AND v.status IN " VISIT_OPEN " FOR NO KEY UPDATE OF v SKIP LOCKED),"                               \
     " v AS (UPDATE clinicq.visit SET closed_by_system = true, updated_at = now(), version = version + 1," \
     "  status = CASE WHEN old.status IN ('START', 'IN_ROOM') THEN 'DONE' ELSE 'NO_SHOW' END"              \
     "  FROM old WHERE visit.id = old.id RETURNING visit.id, old.status AS was, visit.status)"             \
@@ -223,8 +223,7 @@ Datum visit_record(FunctionCallInfo fcinfo) {
 }
 
 bool visit_is_open(const char *status) {
-    return strcmp(status, "WAITING") == 0 || strcmp(status, "START") == 0 ||
-           strcmp(status, "IN_ROOM") == 0 || strcmp(status, "HELD") == 0;
+    return strstr(VISIT_OPEN, psprintf("'%s'", status)) != NULL;
 }
 
 /* Assistants, and doctors where the clinic lets them. */

@@ -10,6 +10,9 @@
 #include "lib/stringinfo.h"
 #include "utils/date.h"
 
+/* Statuses in which a visit goes on. */
+#define VISIT_OPEN "('WAITING', 'START', 'IN_ROOM', 'HELD')"
+
 /* The columns that visit_append_json reads, and the tables they come from. */
 #define VISIT_COLUMN_COUNT 17
 #define VISIT_COLUMNS                                                                         \
@@ -48,7 +51,7 @@ extern void visit_change_rank(int64 clinic_id, int16 rank, int16 new_rank);
 /* The clinic that a visit is in. P0002. */
 extern int64 visit_clinic(int64 visit_id);
 
-/* Whether a visit of this status goes on: WAITING, START, IN_ROOM or HELD. */
+/* Whether a status is one of VISIT_OPEN. */
 extern bool visit_is_open(const char *status);
 
 /* Roles that may open a visit and say how urgent it is, by the setting doctors_open_visits. */

@@ -82,22 +82,20 @@ static Datum read_statuses(char *list) {
     return makeArrayResult(statuses, CurrentMemoryContext);
 }
 
-Datum clinicq_api_list_visits(PG_FUNCTION_ARGS) {
-    MemoryContext caller = CurrentMemoryContext;
-    Fields *query;
+/* What a list of visits asks for: the arguments $1 to $9. */
+typedef struct VisitList {
     ListPage page;
-    StringInfoData rows;
-    char *statuses;
-    char *last_key = NULL;
-    Datum args[9] = {0};
-    char nulls[] = "nn  nn  n";
     bool of_today;
-    uint64 found = 0;
+    Datum args[9];
+    char nulls[10];
+} VisitList;
 
-    actor_require(ROLES_BOARD);
-    query = fields_of_query(fcinfo);
-    page_read(&page, query, VISITS_PATH, VISITS_PAGE, VISITS_PAGE_MAX);
-    statuses = query_text(query, "status");
+static void read_filters(VisitList *list, Fields *query) {
+    Datum *args = list->args;
+    char *nulls = list->nulls;
+    char *statuses = query_text(query, "status");
+
+    memcpy(nulls, "nn  nn  n", sizeof list->nulls);
     if (statuses != NULL) {
         args[0] = read_statuses(statuses);
         nulls[0] = ' ';
@@ -115,38 +113,62 @@ Datum clinicq_api_list_visits(PG_FUNCTION_ARGS) {
     if (query_id(query, "cursor", &args[8]))
         nulls[8] = ' ';
     faults_raise(query->faults);
-    of_today = nulls[4] == 'n' && nulls[5] == 'n';
+    list->of_today = nulls[4] == 'n' && nulls[5] == 'n';
     clock_todays(&args[2], &args[3]);
+}
 
+static uint64 read_page(VisitList *list) {
+    list->args[6] = Int64GetDatum(Max(page_offset(&list->page), 0));
+    list->args[7] = Int64GetDatum(list->page.size + 1); /* one more tells whether it goes on */
+    return query_read(list->of_today ? &visits_today : &visits_of_days, list->args, list->nulls);
+}
+
+/* How many there are decides which page it is, but for a first one that holds all. */
+static uint64 choose_page(VisitList *list) {
+    ListPage *page = &list->page;
+    int64 count;
+
+    if (page->number == 1 && page->cursor == NULL) {
+        uint64 found = read_page(list);
+
+        page_settle(page, (int64) found, true);
+        if (found <= page->size)
+            return found;
+    }
+    query_read(list->of_today ? &visits_today_count : &visits_of_days_count, list->args,
+               list->nulls);
+    count = row_int64(0, 1);
+    if (count > PAGE_COUNT_EXACT && !list->of_today)
+        count = Max(count, row_int64(0, 2));
+    page_settle(page, count, count <= PAGE_COUNT_EXACT);
+    return read_page(list);
+}
+
+Datum clinicq_api_list_visits(PG_FUNCTION_ARGS) {
+    MemoryContext caller = CurrentMemoryContext;
+    Fields *query;
+    VisitList list = {0};
+    StringInfoData rows;
+    char *last_key = NULL;
+    uint64 found;
+
+    actor_require(ROLES_BOARD);
+    query = fields_of_query(fcinfo);
+    page_read(&list.page, query, VISITS_PATH, VISITS_PAGE, VISITS_PAGE_MAX);
+    read_filters(&list, query);
     initStringInfo(&rows);
     appendStringInfoChar(&rows, '[');
     SPI_connect();
-    args[6] = Int64GetDatum(Max(page_offset(&page), 0));
-    args[7] = Int64GetDatum(page.size + 1); /* one more tells whether the list goes on */
-    if (page.number == 1 && page.cursor == NULL) {
-        found = query_read(of_today ? &visits_today : &visits_of_days, args, nulls);
-        page_settle(&page, (int64) found, true);
-    }
-    if (page.number != 1 || page.cursor != NULL || found > page.size) {
-        int64 count;
-
-        query_read(of_today ? &visits_today_count : &visits_of_days_count, args, nulls);
-        count = row_int64(0, 1);
-        if (count > PAGE_COUNT_EXACT && !of_today)
-            count = Max(count, row_int64(0, 2));
-        page_settle(&page, count, count <= PAGE_COUNT_EXACT);
-        args[6] = Int64GetDatum(page_offset(&page));
-        found = query_read(of_today ? &visits_today : &visits_of_days, args, nulls);
-    }
-    if (found > page.size) {
-        found = page.size;
+    found = choose_page(&list);
+    if (found > list.page.size) {
+        found = list.page.size;
         last_key = MemoryContextStrdup(caller, psprintf(INT64_FORMAT, row_int64(found - 1, 1)));
     }
     for (uint64 row = 0; row < found; row++)
         visit_append_json(&rows, row);
     SPI_finish();
     appendStringInfoChar(&rows, ']');
-    return page_reply(&page, &rows, last_key);
+    return page_reply(&list.page, &rows, last_key);
 }
 
 /* The visit, which is left as it is; SPI is connected, and finished here. */

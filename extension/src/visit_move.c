@@ -73,7 +73,7 @@ QUERY(last_calls,
 QUERY(other_open_visit,
       "SELECT v.id FROM clinicq.visit v JOIN clinicq.visit o ON o.patient_id = v.patient_id"
       " AND o.queue_id = v.queue_id AND o.service_day = v.service_day AND o.id <> v.id"
-      " WHERE v.id = $1 AND o.status IN ('WAITING', 'START', 'IN_ROOM', 'HELD')",
+      " WHERE v.id = $1 AND o.status IN " VISIT_OPEN,
       INT8OID);
 QUERY(recall_state,
       "SELECT p.removed_at IS NOT NULL, q.closed_at IS NOT NULL, q.clinic_id, v.service_day"

@@ -29,7 +29,7 @@ QUERY(priority_update, CHANGE_PRIORITY("id = $1") "SELECT " VISIT_COLUMNS " FROM
       INT8OID, INT2OID, INT8OID, TEXTOID);
 QUERY(priority_update_class,
       CHANGE_PRIORITY(
-          "priority = $1 AND status IN ('WAITING', 'START', 'IN_ROOM', 'HELD')"
+          "priority = $1 AND status IN " VISIT_OPEN
           " AND queue_id IN (SELECT id FROM clinicq.queue WHERE clinic_id = $5)") "SELECT FROM v",
       INT2OID, INT2OID, INT8OID, TEXTOID, INT8OID);
 

@@ -131,7 +131,7 @@ FROM tap.ask('assistant', 'POST /api/patients/', NULL, '{"name": "Secret Twice"}
 
 -- Off the list again.
 SELECT is(tap.act('admin', format('SELECT clinicq.revoke_patient_access(%L, ''doctor'')', :'star')), '', 'a user is taken from the list');
-SELECT is(tap.act('admin', format('SELECT clinicq.revoke_patient_access(%L, ''doctor'')', :'star')), 'P0002: no user on the list of the patient: doctor', 'once');
+SELECT is(tap.act('admin', format('SELECT clinicq.revoke_patient_access(%L, ''doctor'')', :'star')), 'P0002: user doctor is not on the list of the patient', 'once');
 SELECT is(tap.status('doctor', 'GET /api/patients/{registration_number}/', ARRAY[:'star']), 'QC423', 'and sees nothing more');
 SELECT is(tap.ask('admin', 'POST /api/patients/{registration_number}/access/', ARRAY[:'star'], '{"username": "doctor"}')->>'status', '201', 'over HTTP: named');
 SELECT is(tap.ask('admin', 'POST /api/patients/{registration_number}/access/', ARRAY[:'star'], '{"username": "doctor"}')->>'status', '200', '... already');
