@@ -69,7 +69,7 @@ LANGUAGE sql STABLE AS $$
     FROM (SELECT clinicq_audit.export_rows(since, until, safe) AS r) AS s
 $$;
 COMMENT ON FUNCTION clinicq_audit.export(timestamptz, timestamptz, boolean) IS
-    'The audit log as a table, from since on and before until (NULL: without bound), by time: COPY (SELECT * FROM clinicq_audit.export(''2026-01-01'', ''2027-01-01'')) TO STDOUT (FORMAT csv, HEADER). It streams, without a temporary file. position: place in the sealed tree, NULL for what is not sealed yet. safe: texts that a spreadsheet would take for formulas get an apostrophe in front. For the lines that clinicq-audit verifies see export_events(). Errors: 42501; 25006 in a transaction that cannot write; 55000 before migrate(). Who: admin, auditor.';
+    'The audit log as a table, from since on and before until (NULL: without bound), by time: COPY (SELECT * FROM clinicq_audit.export(''2026-01-01'', ''2027-01-01'')) TO STDOUT (FORMAT csv, HEADER). It streams, without a temporary file. position: place in the sealed tree, NULL for what is not sealed yet. safe: texts that a spreadsheet would take for formulas get an apostrophe in front. For the lines that clinicq-audit verifies see export_events(). Who is no auditor gets hashes of names, telephone numbers and terms of searches. Errors: 42501; 25006 in a transaction that cannot write; 55000 before migrate(). Who: admin, auditor.';
 
 CREATE FUNCTION clinicq_audit.patient_rows(since date, until date, safe boolean)
 RETURNS TABLE (registration_number text, name text, phone text, gender text, category text, restricted boolean, created_at timestamptz, updated_at timestamptz, removed_at timestamptz, erased_at timestamptz)
@@ -182,9 +182,9 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'clinicq_apply_retention';
 COMMENT ON FUNCTION clinicq_audit.apply_retention(date, text) IS
     'Removes a month of the audit log that is older than audit_retention_years, with the personal values beside it; returns how many events went. month: its first day. '
-    'exported: SHA-256 in hexadecimal of the file that export_events() of the month gave, as proof that it was taken away. Everything is verified first. '
+    'exported: SHA-256 in hexadecimal of the file that export_events() of the month gave, to an auditor or to an administrator, as proof that it was taken away. Everything is verified first. '
     'The event RETENTION says what went (positions, size and root of the tree before); from the next seal on verify() and clinicq-audit know the gap as lawful. '
-    'No writer waits for more than 50 ms at a time. Errors: 22023; P0002 no such month; QC409 too young, not sealed, or not what its seals say; 55P03 the log was in use all the time. Who: admin.';
+    'No writer waits for more than 50 ms at a time, and sealing goes on meanwhile. Errors: 22023; 25001 in a transaction of REPEATABLE READ or SERIALIZABLE; P0002 no such month; QC409 too young by its name or by its seals, not sealed, or not what its seals say; 55P03 the log was in use all the time. Who: admin.';
 
 CREATE FUNCTION clinicq_audit.retention_due() RETURNS TABLE (month date, events bigint)
 LANGUAGE sql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$

@@ -15,7 +15,10 @@
 #define EARLIER_MOST 3600 /* seconds */
 
 struct run {
-    uint64_t first, last, by; /* by: the position of the event that says so */
+    uint64_t first, last;
+    uint64_t by;             /* the position of the event that says so */
+    char limit[INSTANT + 1]; /* of the seals that hold the positions: these are older */
+    bool cut, none;          /* at last, where the next seal is younger; nothing was left */
 };
 
 /* When a number was drawn: that of the event with the highest one. */
@@ -39,6 +42,7 @@ struct check {
     struct seal previous;
     int64_t sealed_at;
     struct drawn drawn, latest;     /* before this seal; so far */
+    char limit[INSTANT + 1];        /* seven years before the seal of this event; "": of none */
     uint64_t pending[PENDING_MOST]; /* events that do not fit their hashes, until the next seal */
     unsigned pendings;
     struct run gone[RUNS_MOST]; /* events that the export no longer had */
@@ -153,6 +157,30 @@ static void tell_missing(struct check *c, uint64_t first, uint64_t last) {
                 first, last);
 }
 
+/* Where the seal of some of its positions is too young, these and what follows are not lawful. */
+static void cut_run(struct run *run, const struct seal *seal) {
+    if (run->cut || seal->size <= run->first || strcmp(seal->instant, run->limit) <= 0)
+        return;
+    run->cut = true;
+    run->none = seal->previous_size <= run->first;
+    if (!run->none && seal->previous_size <= run->last)
+        run->last = seal->previous_size - 1;
+}
+
+/* The seals are read again: what retention took away is known only at the end. */
+static void cut_removed(struct check *c) {
+    struct seal seal;
+    ssize_t length;
+
+    if (c->removed_count == 0)
+        return;
+    rewind(c->seals);
+    while ((length = read_line(c->seals, &c->seal_line, &c->seal_room)) >= 0)
+        if (seal_parse(&seal, c->seal_line, (size_t) length))
+            for (unsigned i = 0; i < c->removed_count; i++)
+                cut_run(&c->removed[i], &seal);
+}
+
 /* What of a run no event of retention tells of. */
 static void tell_unlawful(struct check *c, const struct run *run) {
     for (uint64_t at = run->first; at <= run->last;) {
@@ -162,6 +190,8 @@ static void tell_unlawful(struct check *c, const struct run *run) {
         for (unsigned i = 0; i < c->removed_count && lawful == NULL; i++) {
             const struct run *r = &c->removed[i];
 
+            if (r->none)
+                continue;
             if (at >= r->first && at <= r->last)
                 lawful = r;
             else if (r->first > at && r->first < next)
@@ -177,12 +207,14 @@ static void tell_unlawful(struct check *c, const struct run *run) {
 }
 
 static void tell_gone(struct check *c) {
+    cut_removed(c);
     for (unsigned i = 0; i < c->gone_count; i++)
         tell_unlawful(c, &c->gone[i]);
     for (unsigned i = 0; i < c->removed_count; i++)
-        printf("Removed after its time: positions %" PRIu64 " to %" PRIu64
-               ", as the event of position %" PRIu64 " says.\n",
-               c->removed[i].first, c->removed[i].last, c->removed[i].by);
+        if (!c->removed[i].none)
+            printf("Removed after its time: positions %" PRIu64 " to %" PRIu64
+                   ", as the event of position %" PRIu64 " says.\n",
+                   c->removed[i].first, c->removed[i].last, c->removed[i].by);
 }
 
 /* Whether it is lawful is seen at the end: the event that says so comes later. */
@@ -193,7 +225,7 @@ static void note_gone(struct check *c) {
     if (last != NULL && last->last + 1 == position)
         last->last = position;
     else if (c->gone_count < RUNS_MOST)
-        c->gone[c->gone_count++] = (struct run){position, position, 0};
+        c->gone[c->gone_count++] = (struct run){.first = position, .last = position};
     else
         tell_missing(c, position, position);
 }
@@ -201,7 +233,8 @@ static void note_gone(struct check *c) {
 static void note_removal(struct check *c) {
     struct run run = {.by = c->event.position};
 
-    if (c->removed_count < RUNS_MOST && removal_parse(&c->event, &run.first, &run.last))
+    memcpy(run.limit, c->limit, sizeof(run.limit));
+    if (c->removed_count < RUNS_MOST && removal_parse(&c->event, c->limit, &run.first, &run.last))
         c->removed[c->removed_count++] = run;
 }
 
@@ -293,11 +326,9 @@ static void check_signature(struct check *c, const struct seal *seal) {
         differs(c, "signature wrong: seal %" PRIu64, seal->number);
     else if (seal->is_signed)
         c->signed_count++;
-    if (c->keys == NULL)
-        return;
-    if (!seal->is_signed)
+    if (!seal->is_signed && (c->keys != NULL || c->signed_count > 0))
         differs(c, "signature missing: seal %" PRIu64, seal->number);
-    else if (!is_trusted(c->keys, seal))
+    else if (c->keys != NULL && !is_trusted(c->keys, seal))
         differs(c, "signed with another key: seal %" PRIu64, seal->number);
 }
 
@@ -328,6 +359,7 @@ static bool check_events(struct check *c, const struct seal *seal) {
         return true; /* of events before this part */
     c->sealed_at = seal->at;
     c->drawn = c->latest;
+    seven_years_before(c->limit, seal->instant);
     while (c->has_event && c->stored.size < seal->size && c->event.position < seal->size)
         check_event(c);
     if (!c->has_event && c->stored.size == seal->previous_size && c->stored.size < seal->size)
@@ -368,6 +400,7 @@ static void check_seals(struct check *c, bool part) {
     }
     if (c->has_event) {
         differs(c, "added: position %" PRIu64 " and what follows is of no seal", c->event.position);
+        c->limit[0] = '\0';
         while (c->has_event)
             check_event(c);
         tell_pending(c, "changed", "");

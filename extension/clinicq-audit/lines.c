@@ -2,6 +2,7 @@
 
 #include <json-c/json.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -187,7 +188,22 @@ bool personal_fits(const struct event *event) {
     return fit;
 }
 
-bool removal_parse(const struct event *event, uint64_t *first, uint64_t *last) {
+void seven_years_before(char limit[INSTANT + 1], const char *at) {
+    long year = strtol(at, NULL, 10) - 7;
+
+    memcpy(limit, at, strlen(at) + 1);
+    for (int digit = 3; *at != '\0' && digit >= 0; digit--, year /= 10)
+        limit[digit] = (char) ('0' + year % 10);
+    if (*at != '\0' && strncmp(limit + 5, "02-29", 5) == 0)
+        limit[9] = '8'; /* no leap year is seven years after another */
+}
+
+/* A time as "2018-02-01T00:00:00Z", or with a fraction, before the limit to the second. */
+static bool is_before(struct json_object *to, const char *limit) {
+    return to != NULL && *limit != '\0' && strncmp(json_object_get_string(to), limit, 19) <= 0;
+}
+
+bool removal_parse(const struct event *event, const char *limit, uint64_t *first, uint64_t *last) {
     static const char mark[] = "\"action\":\"RETENTION\"";
     struct json_object *sealed, *changes, *action;
     bool found;
@@ -198,15 +214,30 @@ bool removal_parse(const struct event *event, uint64_t *first, uint64_t *last) {
     action = sealed != NULL ? member(sealed, "action", json_type_string) : NULL;
     changes = sealed != NULL ? member(sealed, "changes", json_type_object) : NULL;
     found = action != NULL && strcmp(json_object_get_string(action), "RETENTION") == 0 &&
-            changes != NULL && member_number(changes, "first", first) &&
-            member_number(changes, "last", last) && *first <= *last && *last < event->position;
+            changes != NULL && is_before(member(changes, "to", json_type_string), limit) &&
+            member_number(changes, "first", first) && member_number(changes, "last", last) &&
+            *first <= *last && *last < event->position;
     json_object_put(sealed);
     return found;
 }
 
+/* Exactly an instant, since these are compared as texts. */
+static bool member_instant(struct json_object *object, const char *name, char at[INSTANT + 1]) {
+    static const char form[] = "dddd-dd-ddTdd:dd:dd.ddddddZ";
+    struct json_object *found = member(object, name, json_type_string);
+    const char *text = found != NULL ? json_object_get_string(found) : "";
+
+    if (strlen(text) != INSTANT)
+        return false;
+    for (int i = 0; i < INSTANT; i++)
+        if (form[i] == 'd' ? text[i] < '0' || text[i] > '9' : text[i] != form[i])
+            return false;
+    memcpy(at, text, INSTANT + 1);
+    return strncmp(at, "0007", 4) >= 0;
+}
+
 static bool seal_fill(struct seal *seal, struct json_object *line) {
     struct json_object *body = member(line, "seal", json_type_object);
-    struct json_object *at = body != NULL ? member(body, "at", json_type_string) : NULL;
     bool good;
 
     if (body == NULL)
@@ -216,8 +247,9 @@ static bool seal_fill(struct seal *seal, struct json_object *line) {
            member_number(body, "previous_size", &seal->previous_size) &&
            member_hex(body, "root", seal->root.bytes, MERKLE_HASH) &&
            member_hex(body, "previous", seal->previous.bytes, MERKLE_HASH) &&
+           member_instant(body, "at", seal->instant) &&
            member_hex(line, "hash", seal->hash.bytes, MERKLE_HASH);
-    seal->at = at != NULL ? time_parse(json_object_get_string(at)) : INT64_MIN;
+    seal->at = time_parse(seal->instant);
     seal->is_signed = member(body, "key", json_type_string) != NULL;
     return good && (!seal->is_signed ||
                     (member_hex(body, "key", seal->key, sizeof(seal->key)) &&

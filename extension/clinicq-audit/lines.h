@@ -7,11 +7,13 @@
 #include <sodium.h>
 
 #define KEY_HEX (2 * crypto_sign_PUBLICKEYBYTES)
+#define INSTANT 27 /* "2026-11-21T03:05:31.402281Z": in the order of time, as text */
 
 struct seal {
     uint64_t number, size, previous_size;
     MerkleHash root, previous, hash;
-    int64_t at; /* seconds; INT64_MIN where it is no time */
+    int64_t at; /* seconds */
+    char instant[INSTANT + 1];
     bool is_signed;
     unsigned char key[crypto_sign_PUBLICKEYBYTES];
     unsigned char signature[crypto_sign_BYTES];
@@ -33,8 +35,13 @@ bool seal_parse(struct seal *seal, const char *line, size_t length);
 bool event_parse(struct event *event, const char *line, size_t length);
 /* Its number, and its time in seconds, INT64_MIN where it has none of the years 0 to 9999. */
 bool event_made(const struct event *event, uint64_t *id, int64_t *at);
-/* Whether the event tells that retention took events away, and which positions. */
-bool removal_parse(const struct event *event, uint64_t *first, uint64_t *last);
+/*
+ * Whether the event tells that retention took events away, and which positions. limit: what went
+ * has to be of before this time.
+ */
+bool removal_parse(const struct event *event, const char *limit, uint64_t *first, uint64_t *last);
+/* The same moment seven years earlier; "" for "". */
+void seven_years_before(char limit[INSTANT + 1], const char *at);
 /* Whether the personal values of an event are those that it holds hashes of. */
 bool personal_fits(const struct event *event);
 /* The line before the first event of an export that begins later. */

@@ -16,13 +16,13 @@ static const char help[] =
     "      EXPORT  what clinicq_audit.export_events() gave\n"
     "      SEALS   what clinicq_audit.export_seals() gave, or those of the server's log\n"
     "      KEY     a file of public keys, 64 hexadecimal digits a line: every seal must be\n"
-    "              signed with one of them\n"
+    "              signed with one of them; without, each after a signed one must be signed\n"
     "      --part  EXPORT is of a period, not of all events\n"
     "      Exit status: 0 all holds, 1 there are differences, 2 a file cannot be read.\n"
     "\n"
     "  clinicq-audit keygen FILE\n"
-    "      Makes a key for clinicq.seal_key_file, and FILE.pub, its public key. Run it as the\n"
-    "      server's user, and keep FILE.pub on another machine.\n";
+    "      Makes a key for clinicq.seal_key_file, and FILE.pub, its public key; nothing where one\n"
+    "      of them is there. Run it as the server's user, and keep FILE.pub on another machine.\n";
 
 static int fault(const char *what, const char *file) {
     fprintf(stderr, "clinicq-audit: %s %s: %s\n", what, file, strerror(errno));
@@ -105,7 +105,11 @@ static int keygen(const char *name) {
     crypto_sign_seed_keypair(public_key, secret_key, seed);
     sodium_bin2hex(secret, sizeof(secret), seed, sizeof(seed));
     sodium_bin2hex(shown, sizeof(shown), public_key, sizeof(public_key));
-    good = write_new(name, 0600, secret) && write_new(public_name, 0644, shown);
+    good = write_new(name, 0600, secret);
+    if (good && !write_new(public_name, 0644, shown)) {
+        unlink(name);
+        good = false;
+    }
     sodium_memzero(seed, sizeof(seed));
     sodium_memzero(secret, sizeof(secret));
     sodium_memzero(secret_key, sizeof(secret_key));

@@ -11,10 +11,12 @@
 
 PG_FUNCTION_INFO_V1(clinicq_begin_export);
 
-QUERY(export_event,
-      "SELECT FROM clinicq.audit_event WHERE at = $1 AND id = $2 AND action = 'EXPORT'"
-      " AND actor_name = $3 AND changes = $4::jsonb AND at > now() - interval '1 day'",
-      TIMESTAMPTZOID, INT8OID, TEXTOID, TEXTOID);
+QUERY(
+    export_event,
+    "SELECT coalesce((changes ->> 'first')::bigint, 0), coalesce((changes ->> 'after')::bigint, 0)"
+    " FROM clinicq.audit_event WHERE at = $1 AND id = $2 AND action = 'EXPORT' AND actor_name = $3"
+    " AND changes - '{first,after}'::text[] = $4::jsonb AND at > now() - interval '1 day'",
+    TIMESTAMPTZOID, INT8OID, TEXTOID, TEXTOID);
 
 AuditKey export_begin(const char *entity, const char *detail) {
     if (setting_is(SETTING_AUDIT_EXPORTS, "off"))
@@ -27,13 +29,18 @@ AuditKey export_begin(const char *entity, const char *detail) {
     return audit_event_with("EXPORT", entity, 0, detail, "done");
 }
 
-bool export_was_begun(AuditKey key, const char *detail) {
+bool export_was_begun(AuditKey key, const char *detail, int64 *first, int64 *after) {
     Datum args[4] = {TimestampTzGetDatum(key.at), Int64GetDatum(key.id),
                      CStringGetTextDatum(actor_current()->name), CStringGetTextDatum(detail)};
 
+    *first = *after = 0;
     if (key.id == 0)
         return setting_is(SETTING_AUDIT_EXPORTS, "off");
-    return query_read(&export_event, args, NULL) > 0;
+    if (query_read(&export_event, args, NULL) == 0)
+        return false;
+    *first = row_int64(0, 1);
+    *after = row_int64(0, 2);
+    return true;
 }
 
 /* What the functions for COPY call first. */

@@ -15,7 +15,10 @@
  */
 extern AuditKey export_begin(const char *entity, const char *detail);
 
-/* Whether this export of the actor's was noted within the last day. */
-extern bool export_was_begun(AuditKey key, const char *detail);
+/*
+ * Whether this export of the actor's was noted within the last day, and with which positions of
+ * the tree, where its detail has first and after besides; 0 where not, or nothing is noted.
+ */
+extern bool export_was_begun(AuditKey key, const char *detail, int64 *first, int64 *after);
 
 #endif

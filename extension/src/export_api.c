@@ -42,12 +42,12 @@ QUERY(sealed_peaks, "SELECT clinicq_audit.peaks_line($1)", INT8OID);
 QUERY(
     sealed_page,
     "SELECT l.position, encode(l.hash, 'hex'), (SELECT p.contents FROM clinicq.audit_personal p"
-    "  WHERE p.event_id = x.id), x.*"
+    "  WHERE $3 AND p.event_id = x.id), x.*"
     " FROM clinicq.audit_leaf l LEFT JOIN LATERAL (SELECT " EVENT_COLUMNS
     "  FROM clinicq.audit_event e WHERE e.at = l.event_at AND e.id = l.event_id LIMIT 1) x ON true"
     " WHERE l.position > $1 AND l.position < $2 ORDER BY l.position"
     " LIMIT " CppAsString2(PAGE_ROWS),
-    INT8OID, INT8OID);
+    INT8OID, INT8OID, BOOLOID);
 QUERY(seals_page,
       "SELECT s.id, clinicq_audit.seal_line(s.id) FROM clinicq.audit_seal s WHERE s.id > $1"
       " ORDER BY s.id LIMIT " CppAsString2(PAGE_ROWS),
@@ -89,23 +89,17 @@ typedef struct Export {
     MemoryContext caller;
     const char *name; /* of the file, without its ending */
     bool csv, safe;
+    bool sealed; /* the sealed events, with these positions, the last one excluded */
+    int64 span_first, span_after;
     Datum from, to;
     bool has_from, has_to;
-    StringInfoData detail; /* of the event */
+    StringInfoData detail; /* of the event: what was asked for */
     bool first;            /* this page */
     AuditKey event;
     int64 key[KEYS]; /* of the last row */
     bool more;
     StringInfoData text;
 } Export;
-
-static bool read_choice(Fields *query, const char *name, const char *first, const char *second) {
-    char *value = query_text(query, name);
-
-    if (value != NULL && strcmp(value, first) != 0 && strcmp(value, second) != 0)
-        faults_add(query->faults, name, "must be %s or %s", first, second);
-    return value != NULL && strcmp(value, second) == 0;
-}
 
 /* The detail of the event: what was asked for. */
 static void describe(Export *e, Fields *query, const char *kind, const char *const *asked) {
@@ -139,6 +133,32 @@ static bool read_cursor(const char *cursor, Export *e) {
     return true;
 }
 
+/* The positions of the sealed events that are asked for. */
+static void find_span(Export *e) {
+    Datum args[2] = {e->from, e->to};
+    char nulls[] = {e->has_from ? ' ' : 'n', e->has_to ? ' ' : 'n', '\0'};
+
+    query_read(&sealed_span, args, nulls);
+    if (row_isnull(0, 1) || row_isnull(0, 2))
+        return;
+    e->span_first = row_int64(0, 1);
+    e->span_after = row_int64(0, 2);
+}
+
+/* With the span, which holds for all pages, whatever a cursor says. */
+static void note(Export *e) {
+    StringInfoData detail;
+
+    initStringInfo(&detail);
+    appendBinaryStringInfo(&detail, e->detail.data, e->detail.len - 1);
+    if (e->sealed) {
+        json_int(&detail, "first", e->span_first);
+        json_int(&detail, "after", e->span_after);
+    }
+    appendStringInfoChar(&detail, '}');
+    e->event = export_begin("export", detail.data);
+}
+
 /* Between SPI_connect and the end of the page. */
 static void begin(Export *e, Fields *query) {
     char *cursor = query_text(query, "cursor");
@@ -147,9 +167,11 @@ static void begin(Export *e, Fields *query) {
     if (cursor != NULL && !read_cursor(cursor, e))
         faults_add(query->faults, "cursor", "must be one that a page named");
     faults_raise(query->faults);
-    if (e->first)
-        e->event = export_begin("export", e->detail.data);
-    else if (!export_was_begun(e->event, e->detail.data)) {
+    if (e->first) {
+        if (e->sealed)
+            find_span(e);
+        note(e);
+    } else if (!export_was_begun(e->event, e->detail.data, &e->span_first, &e->span_after)) {
         faults_add(query->faults, "cursor", "belongs to no export of yours of the last day");
         faults_raise(query->faults);
     }
@@ -204,12 +226,13 @@ static bool append_rows(Export *e, int keys) {
     return true;
 }
 
-/* Every event, by time, as a table. */
+/* Every event, by time, as a table. None before the beginning, whatever a cursor says. */
 static void page_of_events(Export *e) {
+    TimestampTz beginning = e->has_from ? DatumGetTimestampTz(e->from) : DT_NOBEGIN;
     Datum args[5] = {0};
 
-    if (e->first) {
-        e->key[0] = e->has_from ? DatumGetTimestampTz(e->from) : DT_NOBEGIN;
+    if (e->first || e->key[0] < beginning) {
+        e->key[0] = beginning;
         e->key[1] = PG_INT64_MIN;
     }
     args[0] = TimestampTzGetDatum(e->key[0]);
@@ -244,31 +267,32 @@ static void append_sealed(StringInfo out, uint64 row) {
     appendStringInfoString(out, "}\n");
 }
 
-static void begin_sealed(Export *e) {
-    Datum args[2] = {e->from, e->to};
-    char nulls[] = {e->has_from ? ' ' : 'n', e->has_to ? ' ' : 'n', '\0'};
+static void append_peaks(Export *e) {
+    Datum args[1] = {Int64GetDatum(e->span_first)};
 
-    query_read(&sealed_span, args, nulls);
-    if (row_isnull(0, 1) || row_isnull(0, 2))
-        return;
-    args[0] = row_value(0, 1, &(bool){0});
-    e->key[0] = DatumGetInt64(args[0]) - 1;
-    e->key[1] = row_int64(0, 2);
-    if (e->key[0] < 0 || e->key[0] + 1 >= e->key[1])
+    if (e->span_first == 0 || e->span_first >= e->span_after)
         return;
     query_read(&sealed_peaks, args, NULL);
     appendStringInfo(&e->text, "%s\n", row_text(0, 1));
 }
 
-/* The sealed events in the order of the tree: positions after key[0] and before key[1]. */
+/*
+ * The sealed events in the order of the tree: positions after key[0] and before key[1]. Where the
+ * export was noted, these are within what was noted.
+ */
 static void page_of_sealed(Export *e) {
-    Datum args[2];
+    Datum args[3];
     uint64 rows, row;
 
     if (e->first)
-        begin_sealed(e);
+        append_peaks(e);
+    if (e->first || e->event.id != 0) {
+        e->key[0] = e->first ? e->span_first - 1 : Max(e->key[0], e->span_first - 1);
+        e->key[1] = e->span_after;
+    }
     args[0] = Int64GetDatum(e->key[0]);
     args[1] = Int64GetDatum(e->key[1]);
+    args[2] = BoolGetDatum((actor_roles() & ROLE_AUDITOR) != 0);
     rows = query_read(&sealed_page, args, NULL);
     for (row = 0; row < rows && !is_full(e); row++) {
         e->key[0] = row_int64(row, 1);
@@ -284,8 +308,9 @@ Datum clinicq_api_export_audit(PG_FUNCTION_ARGS) {
 
     actor_require(ROLE_ADMIN | ROLE_AUDITOR);
     query = fields_of_query(fcinfo);
-    e.csv = read_choice(query, "format", "jsonl", "csv");
-    e.safe = !read_choice(query, "safe", "on", "off");
+    e.csv = query_choice(query, "format", "jsonl", "csv");
+    e.sealed = !e.csv;
+    e.safe = !query_choice(query, "safe", "on", "off");
     e.has_from = query_time(query, "from", &e.from);
     e.has_to = query_time(query, "to", &e.to);
     describe(&e, query, "audit", asked);
@@ -366,8 +391,8 @@ Datum clinicq_api_export_snapshot(PG_FUNCTION_ARGS) {
     query = fields_of_query(fcinfo);
     snapshot = read_kind(query_text(query, "kind"), query->faults);
     e.name = snapshot->kind;
-    e.csv = read_choice(query, "format", "jsonl", "csv");
-    e.safe = !read_choice(query, "safe", "on", "off");
+    e.csv = query_choice(query, "format", "jsonl", "csv");
+    e.safe = !query_choice(query, "safe", "on", "off");
     e.has_from = query_day(query, "from", &e.from);
     e.has_to = query_day(query, "to", &e.to);
     describe(&e, query, snapshot->kind, asked);

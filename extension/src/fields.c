@@ -309,6 +309,14 @@ bool query_time(Fields *query, const char *name, Datum *time) {
     return true;
 }
 
+bool query_choice(Fields *query, const char *name, const char *first, const char *second) {
+    char *value = query_text(query, name);
+
+    if (value != NULL && strcmp(value, first) != 0 && strcmp(value, second) != 0)
+        faults_add(query->faults, name, "must be %s or %s", first, second);
+    return value != NULL && strcmp(value, second) == 0;
+}
+
 char *path_text(FunctionCallInfo fcinfo, int index) {
     Datum *items = NULL;
     bool *nulls = NULL;

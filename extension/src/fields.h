@@ -53,6 +53,8 @@ extern bool query_id(Fields *query, const char *name, Datum *id);
 /* The same as a day, YYYY-MM-DD, and as a time (RFC 3339) or the beginning of a day in UTC. */
 extern bool query_day(Fields *query, const char *name, Datum *day);
 extern bool query_time(Fields *query, const char *name, Datum *time);
+/* One of two words; whether it is the second. The first where it is absent. */
+extern bool query_choice(Fields *query, const char *name, const char *first, const char *second);
 
 /* A decoded path value (from 0); and as an id: P0002 naming `what` where it is none. */
 extern char *path_text(FunctionCallInfo fcinfo, int index);

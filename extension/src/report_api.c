@@ -94,15 +94,6 @@ static Report find_report(char *name) {
     return report_row(0);
 }
 
-/* One of two words; the first where it is absent. */
-static bool is_second(Fields *query, const char *name, const char *first, const char *second) {
-    char *value = query_text(query, name);
-
-    if (value != NULL && strcmp(value, first) != 0 && strcmp(value, second) != 0)
-        faults_add(query->faults, name, "must be %s or %s", first, second);
-    return value != NULL && strcmp(value, second) == 0;
-}
-
 /* Where the period is not given it ends today, and is a month long, or a year for months. */
 static void read_period(Fields *query, const Report *report, Datum *args) {
     DateADT from;
@@ -249,8 +240,8 @@ Datum clinicq_api_get_report(PG_FUNCTION_ARGS) {
     query = fields_of_query(fcinfo);
     SPI_connect();
     report = find_report(path_text(fcinfo, 0));
-    csv = is_second(query, "format", "json", "csv");
-    safe = !is_second(query, "safe", "on", "off");
+    csv = query_choice(query, "format", "json", "csv");
+    safe = !query_choice(query, "safe", "on", "off");
     read_arguments(query, &report, args, nulls);
     /* Without the keeper, those who read reports keep them quick. */
     if (query_may_write())

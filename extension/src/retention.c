@@ -1,6 +1,7 @@
 /*
  * retention.c: months of the audit log that are older than the law asks for. A month goes only as a
- * whole, sealed, verified, and with the hash of its export as proof that somebody has it.
+ * whole, sealed, verified, and with the hash of its export as proof that somebody has it. Readers,
+ * writers and sealing go on meanwhile, but for the moment in which it goes.
  */
 #include "postgres.h"
 
@@ -36,19 +37,33 @@ typedef struct Month {
     int64 events, unsealed, first, last;
 } Month;
 
+typedef struct TreeEnd {
+    int64 size;
+    char *root;
+} TreeEnd;
+
 QUERY(
     month_named,
     "SELECT to_regclass(to_char(m, '\"clinicq.audit_event_\"YYYY_MM'))::text, to_char(m, 'YYYY-MM'),"
     " m AT TIME ZONE 'UTC', (m + interval '1 month') AT TIME ZONE 'UTC',"
     " m = date_trunc('month', m),"
-    " (m + interval '1 month') AT TIME ZONE 'UTC' <= now() - make_interval(years => $2)"
+    " (m + interval '1 month') <= (now() AT TIME ZONE 'UTC') - make_interval(years => $2)"
     " FROM (SELECT $1::timestamp AS m) AS t",
     DATEOID, INT4OID);
-QUERY(seals_lock, "LOCK TABLE clinicq.audit_seal IN SHARE ROW EXCLUSIVE MODE");
+/* Of the seals that hold the positions: an event's own time can be anything, theirs is signed. */
+QUERY(seals_are_young,
+      "SELECT EXISTS (SELECT FROM clinicq.audit_seal WHERE id BETWEEN"
+      "  (SELECT id FROM clinicq.audit_seal WHERE size > $1 ORDER BY size LIMIT 1) AND"
+      "  (SELECT id FROM clinicq.audit_seal WHERE size > $2 ORDER BY size LIMIT 1)"
+      " AND at > (now() AT TIME ZONE 'UTC' - make_interval(years => $3)) AT TIME ZONE 'UTC')",
+      INT8OID, INT8OID, INT4OID);
+QUERY(seals_lock, "LOCK TABLE clinicq.audit_seal IN SHARE ROW EXCLUSIVE MODE NOWAIT");
 QUERY(seals_end,
       "SELECT size, encode(root, 'hex') FROM clinicq.audit_seal ORDER BY id DESC LIMIT 1");
-QUERY(month_differences, "SELECT count(*) FROM clinicq_audit.verify($1, $2)", TIMESTAMPTZOID,
-      TIMESTAMPTZOID);
+/* An event of retention that says nothing makes nothing lawful, and can never be taken back. */
+QUERY(month_differences,
+      "SELECT count(*) FROM clinicq_audit.verify($1, $2) WHERE problem <> 'retention unreadable'",
+      TIMESTAMPTZOID, TIMESTAMPTZOID);
 QUERY(lock_wait, "SELECT set_config('lock_timeout', '" LOCK_WAIT "', true)");
 QUERY(log_lock, "LOCK TABLE clinicq.audit_event IN ACCESS EXCLUSIVE MODE");
 
@@ -90,9 +105,9 @@ static void require_month(const Month *month) {
                 errhint("The setting audit_retention_years says so; seven years are the least."));
 }
 
-/* Nothing is sealed meanwhile. */
+/* Nobody writes into the month from here on. Nobody does, but by hand. */
 static void require_sealed(Month *month) {
-    query_write(&seals_lock, NULL, NULL);
+    run(psprintf("LOCK TABLE %s IN SHARE MODE", month->partition));
     run(psprintf("SELECT count(*), count(*) - count(l.position), coalesce(min(l.position), -1),"
                  " coalesce(max(l.position), -1) FROM %s e LEFT JOIN clinicq.audit_leaf l"
                  " ON l.event_id = e.id AND l.event_at = e.at",
@@ -108,15 +123,27 @@ static void require_sealed(Month *month) {
             errhint("SELECT * FROM clinicq_audit.seal_now() seals them."));
 }
 
-/* SHA-256 of the file that the export of the month gives. */
-static char *hash_export(const Month *month) {
-    Oid types[2] = {TIMESTAMPTZOID, TIMESTAMPTZOID};
-    Datum args[2] = {month->from, month->to};
+/* verify() finds nothing lawful that is sealed for less than seven years. */
+static void require_old_seals(const Month *month) {
+    int32 years = setting_int(SETTING_AUDIT_RETENTION_YEARS);
+    Datum args[3] = {Int64GetDatum(month->first), Int64GetDatum(month->last), Int32GetDatum(years)};
+
+    query_write(&seals_are_young, args, NULL);
+    if (row_bool(0, 1))
+        ereport(ERROR, errcode_refused(ERRCODE_CQ_CONFLICT),
+                errmsg("the audit log of %s was sealed less than %d years ago", month->name, years),
+                errhint("The time of a seal is signed, that of an event is not."));
+}
+
+/* SHA-256 of the file that the export of the month gives, to an auditor or to others. */
+static char *hash_export(const Month *month, bool personal) {
+    Oid types[3] = {TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID};
+    Datum args[3] = {month->from, month->to, BoolGetDatum(personal)};
     unsigned char digest[crypto_hash_sha256_BYTES];
     char hex[2 * crypto_hash_sha256_BYTES + 1];
     crypto_hash_sha256_state state;
-    Portal lines = SPI_cursor_open_with_args(NULL, "SELECT clinicq_audit.export_events($1, $2)", 2,
-                                             types, args, NULL, true, CURSOR_OPT_NO_SCROLL);
+    Portal lines = SPI_cursor_open_with_args(NULL, "SELECT clinicq_audit.event_lines($1, $2, $3)",
+                                             3, types, args, NULL, true, CURSOR_OPT_NO_SCROLL);
 
     crypto_hash_sha256_init(&state);
     do {
@@ -137,7 +164,8 @@ static char *hash_export(const Month *month) {
 }
 
 static void require_export(const Month *month, const char *exported) {
-    if (pg_strcasecmp(exported, hash_export(month)) != 0)
+    if (pg_strcasecmp(exported, hash_export(month, true)) != 0 &&
+        pg_strcasecmp(exported, hash_export(month, false)) != 0)
         ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                 errmsg("exported is not the SHA-256 of the export of %s", month->name),
                 errhint("COPY (SELECT clinicq_audit.export_events(from, to)) of the month writes "
@@ -154,7 +182,10 @@ static void require_proof(const Month *month) {
                 errhint("SELECT * FROM clinicq_audit.verify() tells what was changed."));
 }
 
-/* In a transaction below this one, so that nobody waits behind us while we rest. */
+/*
+ * In a transaction below this one, so that nobody waits behind us while we rest. The seals first:
+ * who seals reads the log.
+ */
 static bool try_lock(void) {
     MemoryContext memory = CurrentMemoryContext;
     ResourceOwner owner = CurrentResourceOwner;
@@ -164,6 +195,7 @@ static bool try_lock(void) {
     MemoryContextSwitchTo(memory);
     PG_TRY();
     {
+        query_write(&seals_lock, NULL, NULL);
         query_write(&lock_wait, NULL, NULL);
         query_write(&log_lock, NULL, NULL);
         ReleaseCurrentSubTransaction();
@@ -199,7 +231,16 @@ static void lock_log(void) {
             errhint("Nothing was removed. A transaction may have been open for long; try again."));
 }
 
-static void tell(const Month *month, const char *exported, int64 size, const char *root) {
+/* The last seal as it is now that nothing is sealed. */
+static TreeEnd read_end(void) {
+    TreeEnd end = {0, ""};
+
+    if (query_write(&seals_end, NULL, NULL) > 0)
+        end = (TreeEnd){row_int64(0, 1), row_text(0, 2)};
+    return end;
+}
+
+static void tell(const Month *month, const char *exported, const TreeEnd *end) {
     StringInfoData detail;
 
     initStringInfo(&detail);
@@ -210,8 +251,8 @@ static void tell(const Month *month, const char *exported, int64 size, const cha
     json_int(&detail, "first", month->first);
     json_int(&detail, "last", month->last);
     json_int(&detail, "events", month->events);
-    json_int(&detail, "size", size);
-    json_text(&detail, "root", root);
+    json_int(&detail, "size", end->size);
+    json_text(&detail, "root", end->root);
     json_text(&detail, "exported", exported);
     appendStringInfoChar(&detail, '}');
     audit_event_with("RETENTION", "audit_event", 0, detail.data, "done");
@@ -219,28 +260,30 @@ static void tell(const Month *month, const char *exported, int64 size, const cha
 
 Datum clinicq_apply_retention(PG_FUNCTION_ARGS) {
     Month month;
-    char *exported, *root;
-    int64 size;
+    char *exported;
+    TreeEnd end;
 
     actor_require(ROLE_ADMIN);
     ARG_REQUIRE(0, "month");
     ARG_REQUIRE(1, "exported");
     exported = ARG_CSTRING(1);
+    if (IsolationUsesXactSnapshot())
+        ereport(ERROR, errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+                errmsg("retention needs the isolation level READ COMMITTED"));
     SPI_connect();
     month = find_month(PG_GETARG_DATUM(0));
     require_month(&month);
     require_sealed(&month);
+    require_old_seals(&month);
     require_export(&month, exported);
     require_proof(&month);
-    query_read(&seals_end, NULL, NULL);
-    size = SPI_processed > 0 ? row_int64(0, 1) : 0;
-    root = SPI_processed > 0 ? row_text(0, 2) : "";
     personal_delete(psprintf("DELETE FROM clinicq.audit_personal WHERE event_id IN"
                              " (SELECT id FROM %s)",
                              month.partition));
     lock_log();
+    end = read_end();
     run(psprintf("DROP TABLE %s", month.partition));
-    tell(&month, exported, size, root);
+    tell(&month, exported, &end);
     SPI_finish();
     PG_RETURN_INT64(month.events);
 }

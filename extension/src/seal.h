@@ -52,6 +52,7 @@ extern void append_hex(StringInfo out, const uint8 *bytes, int length);
 
 /* The setting clinicq.seal_key_file. */
 extern void seal_key_init(void);
+extern bool seal_key_is_configured(void);
 /* False where no key is configured, or it cannot be used, of which a warning tells once. */
 extern bool seal_key_load(uint8 public_key[crypto_sign_PUBLICKEYBYTES],
                           uint8 secret_key[crypto_sign_SECRETKEYBYTES]);

@@ -35,6 +35,10 @@ static bool refuse(const char *fault) {
     return false;
 }
 
+bool seal_key_is_configured(void) {
+    return seal_key_file != NULL && *seal_key_file != '\0';
+}
+
 bool seal_key_load(uint8 public_key[crypto_sign_PUBLICKEYBYTES],
                    uint8 secret_key[crypto_sign_SECRETKEYBYTES]) {
     char digits[HEX_SEED + 2] = "";
@@ -45,7 +49,7 @@ bool seal_key_load(uint8 public_key[crypto_sign_PUBLICKEYBYTES],
     ssize_t got = -1;
     int fd;
 
-    if (seal_key_file == NULL || *seal_key_file == '\0')
+    if (!seal_key_is_configured())
         return false;
     fd = OpenTransientFile(seal_key_file, O_RDONLY | O_NONBLOCK);
     if (fd < 0)

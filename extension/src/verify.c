@@ -45,7 +45,7 @@ QUERY(
 QUERY(span_of_period, "SELECT first, after FROM clinicq_audit.export_span($1, $2)", TIMESTAMPTZOID,
       TIMESTAMPTZOID);
 QUERY(leaf_at, "SELECT event_id, event_at FROM clinicq.audit_leaf WHERE position = $1", INT8OID);
-QUERY(first_signed, "SELECT min(id) FROM clinicq.audit_seal WHERE public_key = $1", BYTEAOID);
+QUERY(first_by_key, "SELECT min(id) FROM clinicq.audit_seal WHERE public_key = $1", BYTEAOID);
 QUERY(seal_by_number, "SELECT " SEAL_COLUMNS " FROM clinicq.audit_seal s WHERE s.id = $1", INT8OID);
 QUERY(month_partition,
       "SELECT n FROM to_char($1 AT TIME ZONE 'UTC', '\"audit_event_\"YYYY_MM') AS n"
@@ -57,17 +57,30 @@ QUERY(trusted_fields,
       " FROM (SELECT $1::jsonb AS j) AS t",
       TEXTOID);
 
-/* What retention took away says a sealed event, and never of less than seven years. */
+/*
+ * What retention took away says a sealed event. Its own time can be anything, and so can that of
+ * what is gone: only the times of seals are signed. limit, seven years before that of its own seal,
+ * is of the month that went and of the seals that hold it; null: its leaf is of no seal.
+ */
+#define MONTH_TEXT "'^[1-9]\\d{3}-(0[1-9]|1[0-2])-01T00:00:00Z$'"
 QUERY(removals,
-      "SELECT (e.changes ->> 'from')::timestamptz, (e.changes ->> 'to')::timestamptz,"
-      " (e.changes ->> 'first')::bigint, (e.changes ->> 'last')::bigint"
-      " FROM clinicq.audit_event e WHERE e.action = 'RETENTION' AND e.entity = 'audit_event'"
-      " AND (e.changes ->> 'to')::timestamptz <= e.at - interval '7 years' AND (SELECT l.position"
-      "  FROM clinicq.audit_leaf l WHERE l.event_id = e.id AND l.event_at = e.at) IS NOT NULL");
+      "SELECT CASE WHEN t.lower ~ " MONTH_TEXT " THEN t.lower::timestamptz END,"
+      " CASE WHEN t.upper ~ " MONTH_TEXT " THEN t.upper::timestamptz END,"
+      " CASE WHEN t.first ~ '^\\d{1,18}$' THEN t.first::bigint END,"
+      " CASE WHEN t.last ~ '^\\d{1,18}$' THEN t.last::bigint END,"
+      " (SELECT (s.at AT TIME ZONE 'UTC' - interval '7 years') AT TIME ZONE 'UTC'"
+      "  FROM clinicq.audit_seal s WHERE s.size > t.position ORDER BY s.size LIMIT 1),"
+      " t.position, t.at, t.id"
+      " FROM (SELECT e.at, e.id, (SELECT l.position FROM clinicq.audit_leaf l"
+      "  WHERE l.event_id = e.id AND l.event_at = e.at) AS position, e.changes ->> 'from' AS lower,"
+      "  e.changes ->> 'to' AS upper, e.changes ->> 'first' AS first, e.changes ->> 'last' AS last"
+      "  FROM clinicq.audit_event e WHERE e.action = 'RETENTION' AND e.entity = 'audit_event') AS t"
+      " WHERE t.position IS NOT NULL ORDER BY t.position");
 
 typedef struct Removal {
     TimestampTz from, to;
     int64 first, last;
+    TimestampTz limit;
 } Removal;
 
 /* An event that does not fit its leaf, until the next seal tells which of them is true. */
@@ -117,7 +130,8 @@ typedef struct Verify {
     TimestampTz last_at;
     bool node_differs;
     int64 node_position;
-    int64 first_signed; /* by the key that is configured; 0: none */
+    int64 first_signed; /* seal, by any key; 0: none yet */
+    int64 first_by_key; /* by the key that is configured; 0: none */
     uint8 public_key[crypto_sign_PUBLICKEYBYTES];
     MemoryContext chunk;
     StringInfoData line;
@@ -125,11 +139,12 @@ typedef struct Verify {
 
 static void report(Verify *v, const char *problem, int64 seal, int64 position, const Pending *event,
                    const char *detail) {
-    Datum values[6] = {CStringGetTextDatum(problem), Int64GetDatum(seal), Int64GetDatum(position)};
+    Datum values[6] = {0, Int64GetDatum(seal), Int64GetDatum(position)};
     bool nulls[6] = {false, seal == 0, position < 0, event == NULL, event == NULL, detail == NULL};
 
     if (v->problems++ >= PROBLEM_MOST)
         return;
+    values[0] = CStringGetTextDatum(problem);
     if (event != NULL) {
         values[3] = TimestampTzGetDatum(event->at);
         values[4] = Int64GetDatum(event->id);
@@ -139,26 +154,35 @@ static void report(Verify *v, const char *problem, int64 seal, int64 position, c
     tuplestore_putvalues(v->result->setResult, v->result->setDesc, values, nulls);
 }
 
-/* One row for events that are gone one after the other, or a whole partition. */
-static void flush_missing(Verify *v, int64 seal) {
-    Run *run = &v->missing;
+static void report_missing(Verify *v, int64 seal, const Run *run) {
     Pending event = {run->first, run->at, run->id};
     Datum args[1] = {TimestampTzGetDatum(run->at)};
+    bool whole = query_read(&month_partition, args, NULL) > 0;
+    char *partition = whole ? row_text(0, 1) : NULL;
 
-    if (run->first < 0)
-        return;
-    if (query_read(&month_partition, args, NULL) > 0)
+    SPI_freetuptable(SPI_tuptable);
+    if (whole)
         report(v, "partition missing", seal, run->first, &event,
                psprintf("%s is gone, with the events of positions " INT64_FORMAT
                         " to " INT64_FORMAT,
-                        row_text(0, 1), run->first, run->last));
+                        partition, run->first, run->last));
     else if (run->first == run->last)
         report(v, "event missing", seal, run->first, &event, NULL);
     else
         report(v, "events missing", seal, run->first, &event,
                psprintf(INT64_FORMAT " events, of positions " INT64_FORMAT " to " INT64_FORMAT,
                         run->last - run->first + 1, run->first, run->last));
-    run->first = -1;
+}
+
+/* One row for events that are gone one after the other, or a whole partition. */
+static void flush_missing(Verify *v, int64 seal) {
+    if (v->missing.first < 0)
+        return;
+    if (v->problems < PROBLEM_MOST)
+        report_missing(v, seal, &v->missing);
+    else
+        v->problems++;
+    v->missing.first = -1;
 }
 
 static void add_missing(Verify *v, int64 seal, const Pending *event) {
@@ -212,22 +236,37 @@ static bool in_range(const Verify *v, TimestampTz at) {
 
 /* When the first event is missing: they are found by reading the whole log. */
 static void load_removals(Verify *v) {
-    v->removal_count = query_read(&removals, NULL, NULL);
-    v->removals = MemoryContextAlloc(GetMemoryChunkContext(v),
-                                     Max(v->removal_count, 1) * sizeof *v->removals);
-    for (uint64 i = 0; i < v->removal_count; i++)
-        v->removals[i] =
-            (Removal){row_int64(i, 1), row_int64(i, 2), row_int64(i, 3), row_int64(i, 4)};
+    uint64 rows = query_read(&removals, NULL, NULL);
+    SPITupleTable *table = SPI_tuptable;
+
+    v->removals = MemoryContextAlloc(GetMemoryChunkContext(v), Max(rows, 1) * sizeof *v->removals);
+    for (uint64 i = 0; i < rows; i++) {
+        Pending event;
+        bool readable = true;
+
+        SPI_tuptable = table;
+        event = (Pending){row_int64(i, 6), row_int64(i, 7), row_int64(i, 8)};
+        for (int column = 1; column <= 4; column++)
+            readable = readable && !row_isnull(i, column);
+        if (!readable)
+            report(v, "retention unreadable", 0, event.position, &event,
+                   "it does not say what went, so it makes nothing lawful");
+        else if (!row_isnull(i, 5) && row_int64(i, 2) <= row_int64(i, 5))
+            v->removals[v->removal_count++] =
+                (Removal){row_int64(i, 1), row_int64(i, 2), row_int64(i, 3), row_int64(i, 4),
+                          row_int64(i, 5)};
+    }
+    SPI_freetuptable(table);
 }
 
-static bool is_removed(Verify *v, const Pending *event) {
+static bool is_removed(Verify *v, int64 seal, const Pending *event) {
     if (v->removals == NULL)
         load_removals(v);
-    for (uint64 i = 0; i < v->removal_count; i++) {
+    for (uint64 i = 0; seal != 0 && i < v->removal_count; i++) {
         const Removal *r = &v->removals[i];
 
-        if (event->at >= r->from && event->at < r->to && event->position >= r->first &&
-            event->position <= r->last)
+        if (v->sealed_at <= r->limit && event->at >= r->from && event->at < r->to &&
+            event->position >= r->first && event->position <= r->last)
             return true;
     }
     return false;
@@ -283,7 +322,7 @@ static void check_leaf(Verify *v, int64 seal, HeapTuple row, TupleDesc shape) {
             else
                 report(v, "event changed", seal, event.position, &event, NULL);
         }
-    } else if (in_range(v, event.at) && !is_removed(v, &event))
+    } else if (in_range(v, event.at) && !is_removed(v, seal, &event))
         add_missing(v, seal, &event);
     append(v, &stored, &recomputed);
 }
@@ -415,15 +454,44 @@ static bool check_seal(Verify *v, const Seal *seal, bool whole) {
         report(v, "seal altered", seal->number, -1, NULL, "its hash is not that of what it says");
     if (seal->is_signed && is_signature_checked(v, seal) && !seal_signature_holds(seal))
         report(v, "signature wrong", seal->number, -1, NULL, NULL);
-    else if (v->first_signed > 0 && seal->number >= v->first_signed &&
-             (!seal->is_signed ||
-              memcmp(seal->public_key, v->public_key, sizeof v->public_key) != 0))
+    else if (!seal->is_signed && v->first_signed > 0)
+        report(v, "signature missing", seal->number, -1, NULL, "a seal before it is signed");
+    else if (v->first_by_key > 0 && seal->number >= v->first_by_key &&
+             memcmp(seal->public_key, v->public_key, sizeof v->public_key) != 0)
         report(v, "signature missing", seal->number, -1, NULL,
                "seals before it are signed with the key that is configured");
+    if (seal->is_signed && v->first_signed == 0)
+        v->first_signed = seal->number;
     return whole;
 }
 
+/* With its leaves, where it is of the period. */
+static void check_row(Verify *v, uint64 row) {
+    Seal seal;
+    bool whole = seal_read(&seal, row);
+
+    whole = check_seal(v, &seal, whole);
+    v->last_id = 0;
+    v->sealed_at = seal.at;
+    v->drawn = v->latest;
+    if (seal.size == v->first)
+        begin_period(v, &seal, whole);
+    else if (whole && seal.size > v->first && seal.previous_size < v->after) {
+        /* else the leaves count with the next seal */
+        read_leaves(v, seal.number, seal.size);
+        if (v->stored.size < seal.size)
+            skip_gap(v, seal.number, seal.size);
+        flush_missing(v, seal.number);
+        check_root(v, &seal);
+    }
+    v->previous = seal;
+    v->previous_whole = whole;
+}
+
 static void check_seals(Verify *v, Portal seals) {
+    MemoryContext of_seal =
+        AllocSetContextCreate(CurrentMemoryContext, "verify seal", ALLOCSET_SMALL_SIZES);
+
     for (;;) {
         SPITupleTable *rows;
         uint64 count;
@@ -434,27 +502,12 @@ static void check_seals(Verify *v, Portal seals) {
         if (count == 0)
             break;
         for (uint64 i = 0; i < count; i++) {
-            Seal seal;
-            bool whole;
+            MemoryContext before = MemoryContextSwitchTo(of_seal);
 
             SPI_tuptable = rows;
-            whole = seal_read(&seal, i);
-            whole = check_seal(v, &seal, whole);
-            v->last_id = 0;
-            v->sealed_at = seal.at;
-            v->drawn = v->latest;
-            if (seal.size == v->first)
-                begin_period(v, &seal, whole);
-            else if (whole && seal.size > v->first && seal.previous_size < v->after) {
-                /* else the leaves count with the next seal */
-                read_leaves(v, seal.number, seal.size);
-                if (v->stored.size < seal.size)
-                    skip_gap(v, seal.number, seal.size);
-                flush_missing(v, seal.number);
-                check_root(v, &seal);
-            }
-            v->previous = seal;
-            v->previous_whole = whole;
+            check_row(v, i);
+            MemoryContextSwitchTo(before);
+            MemoryContextReset(of_seal);
         }
         SPI_freetuptable(rows);
     }
@@ -495,6 +548,10 @@ static void check_trusted(Verify *v, Datum line) {
     number = row_int64(0, 1);
     size = row_int64(0, 2);
     hash = row_text(0, 3);
+    if (number < 1)
+        ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                errmsg("trusted_seal is not a seal: its number is " INT64_FORMAT, number),
+                errhint("Seals are numbered from 1."));
     if (number > v->previous.number) {
         report(v, "backup restored", number, -1, NULL,
                psprintf("the trusted seal is of " INT64_FORMAT
@@ -525,9 +582,21 @@ static void load_configured_key(Verify *v) {
     SET_VARSIZE(key, VARHDRSZ + sizeof v->public_key);
     memcpy(VARDATA(key), v->public_key, sizeof v->public_key);
     args[0] = PointerGetDatum(key);
-    query_read(&first_signed, args, NULL);
+    query_read(&first_by_key, args, NULL);
     if (!row_isnull(0, 1))
-        v->first_signed = row_int64(0, 1);
+        v->first_by_key = row_int64(0, 1);
+}
+
+/* No difference: a clinic may have had its key later. But what is not signed anybody can make. */
+static void tell_unsigned(const Verify *v) {
+    if (v->first_signed > 1)
+        ereport(NOTICE, errmsg("the first signed seal is number " INT64_FORMAT
+                               ": those before it are not signed",
+                               v->first_signed));
+    else if (v->first_signed == 0 && v->previous.number > 0 && seal_key_is_configured())
+        ereport(NOTICE,
+                errmsg("none of the " INT64_FORMAT " seals is signed, though a key is configured",
+                       v->previous.number));
 }
 
 /* Nothing is read where no leaf is of the period. */
@@ -591,6 +660,7 @@ Datum clinicq_verify(PG_FUNCTION_ARGS) {
     check_added(v);
     if (!PG_ARGISNULL(2))
         check_trusted(v, PG_GETARG_DATUM(2));
+    tell_unsigned(v);
     if (v->problems > PROBLEM_MOST) {
         uint64 others = v->problems - PROBLEM_MOST;
 

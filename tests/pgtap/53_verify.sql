@@ -106,7 +106,7 @@ SELECT is(tap.tamper(format('UPDATE clinicq.audit_seal SET %s = %s WHERE id = 2'
 FROM (VALUES ('at', 'at - interval ''1 day'''), ('floor', '5'), ('system_identifier', '''1'''), ('root', 'sha256(''x'')'), ('size', '1111'), ('size', '1000000000000'), ('size', '3')) AS x (c, v);
 SELECT is(tap.tamper('UPDATE clinicq.audit_seal SET previous_hash = sha256(''x'') WHERE id = 2'), 'seal altered seal=2; seal altered seal=2', 'a seal that follows another');
 SELECT is(tap.tamper('UPDATE clinicq.audit_seal SET hash = sha256(''x'') WHERE id = 2'), 'seal altered seal=2', 'a seal with another hash');
-SELECT is(tap.tamper('UPDATE clinicq.audit_seal SET public_key = sha256(''x''), signature = sha256(''x'') || sha256(''y'') WHERE id = 2'), 'seal altered seal=2; signature wrong seal=2', 'a forged signature');
+SELECT is(tap.tamper('UPDATE clinicq.audit_seal SET public_key = sha256(''x''), signature = sha256(''x'') || sha256(''y'') WHERE id = 2'), 'seal altered seal=2; signature wrong seal=2; signature missing seal=3', 'a forged signature, and none after it, whether a key is configured or not');
 SELECT is(tap.tamper('DELETE FROM clinicq.audit_seal WHERE id = 2'), 'seal missing seal=2', 'a removed seal');
 SELECT is(tap.tamper('DELETE FROM clinicq.audit_seal WHERE id = 1'), 'seal missing seal=1', 'the first');
 SELECT is(tap.tamper('DELETE FROM clinicq.audit_seal WHERE id = 3'), 'leaves added position=1110', 'the last');
@@ -125,6 +125,7 @@ SELECT is(tap.tamper($$ DELETE FROM clinicq.audit_seal WHERE id = 3; DELETE FROM
     SET LOCAL session_replication_role = origin; SELECT clinicq_audit.seal_now() $$, :'third'), 'history replaced seal=3', 'nor once something else was sealed after it');
 SELECT is(tap.act('auditor', 'SELECT count(*) FROM clinicq_audit.verify(NULL, NULL, ''{}'')'), '22023: trusted_seal is not a seal', 'what is no seal is said to be none');
 SELECT is(tap.state('auditor', 'SELECT clinicq_audit.verify(NULL, NULL, ''x'')'), '22P02', 'nor is what is not JSON');
+SELECT is(tap.act('auditor', format('SELECT count(*) FROM clinicq_audit.verify(NULL, NULL, %L)', format('{"seal":{"number":%s,"size":10},"hash":"x"}', n))), '22023: trusted_seal is not a seal: its number is ' || n, 'nor one of a number that no seal has') FROM unnest(ARRAY[0, -1]) AS n;
 
 -- A period: only its events are compared, and the tree of its seals.
 SELECT event_at AS middle FROM clinicq.audit_leaf WHERE position = 500 \gset

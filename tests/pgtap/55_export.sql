@@ -36,6 +36,15 @@ SELECT is((SELECT changes::jsonb->'name' FROM clinicq_audit.export() WHERE entit
 SELECT is((SELECT count(*) FROM clinicq_audit.export(t, t)), 0::bigint, 'from a time on and before another') FROM (SELECT min(at) AS t FROM clinicq.audit_event) AS f;
 SELECT is((SELECT array_agg(id) FROM clinicq_audit.export(t, t + interval '1 microsecond')), ARRAY[1::bigint], 'the first one included') FROM (SELECT min(at) AS t FROM clinicq.audit_event) AS f;
 
+-- What can be erased is for auditors: names of restricted patients are among it.
+SELECT is((tap.act(r, s)::int > 0), r = 'auditor', format('%s sees names and numbers: %s', r, s)) FROM unnest(ARRAY['admin', 'auditor']) AS r, unnest(ARRAY['SELECT count(*) FROM clinicq_audit.export() WHERE changes ~ ''Grace|Lovelace|92 300''',
+    'SELECT count(*) FROM clinicq_audit.export_events() AS e WHERE e ~ ''Grace|Lovelace|92 300|"personal"''']) AS s;
+SELECT is(tap.act('admin', 'SELECT count(*) FROM clinicq_audit.export() WHERE entity = ''patient'' AND changes::jsonb->''name''->''new'' ? ''erasable'''), '4', 'an administrator gets the hashes');
+SELECT is(tap.act('admin', 'SELECT count(*) FROM clinicq_audit.export_events()'), tap.act('auditor', 'SELECT count(*) FROM clinicq_audit.export_events()'), 'and every event');
+SELECT format('SELECT is(p->>''status'' || ((p->>''body'') ~ %L)::text, %L, %L) FROM (SELECT tap.http(''GET /api/audit/export/'', %L, NULL, NULL, %L) AS p) AS f', pattern, '200' || (t = :'audrey')::text, format('over HTTP: %s, %s', CASE t WHEN :'audrey' THEN 'auditor' ELSE 'admin' END, q), t, q)
+FROM (VALUES ('{"format": "csv"}', 'Grace|Lovelace|92 300'), ('{"format": "jsonl"}', 'Grace|Lovelace|92 300|"personal"')) AS f (q, pattern), unnest(ARRAY[:'adam', :'audrey']) AS t
+\gexec
+
 -- Snapshots.
 SELECT results_eq('SELECT registration_number, name, phone, restricted FROM clinicq_audit.snapshot_patients()', $$ VALUES
     ('01-00-001', 'Ada "the" Lovelace, Lady', '+92 300', false), ('01-00-002', '=1+1', '', false), ('01-00-003', 'Émile', NULL, false), ('01-00-004', NULL, NULL, true) $$, 'patients; of a restricted one no name');
@@ -56,6 +65,13 @@ SELECT is(clinicq_audit.spreadsheet_text(v), r, 'safe: ' || coalesce(v, 'NULL'))
 SELECT results_eq('SELECT name, phone FROM clinicq_audit.snapshot_patients(safe => true) LIMIT 2', $$ VALUES ('Ada "the" Lovelace, Lady', '''+92 300'), ('''=1+1', '') $$, 'an argument of each');
 SELECT is((SELECT queue FROM clinicq_audit.snapshot_visits(safe => true) WHERE id = 2), '''=Eye', 'of all texts that people write');
 
+-- The characters stand in C as well, for exports over HTTP.
+SELECT tap.act('admin', format('SELECT clinicq.create_queue(%L)', chr(n) || 'q')) FROM generate_series(33, 126) AS n WHERE chr(n) <> '=' \g /dev/null
+SELECT is((SELECT count(*) FROM clinicq.queue WHERE name ~ '^.q$') > 60, true, 'queues named by every character that begins a name');
+SELECT set_eq(format($$ SELECT (regexp_match(l, '^\d+,[^,]*,("?''?(?:""|[^"]){1,2}"?),'))[1] FROM regexp_split_to_table(%L, E'\r\n') AS l WHERE l ~ '^\d+,[^,]*,"?''?(""|[^"])q"?,' $$, tap.http('GET /api/audit/snapshot/', :'adam', NULL, NULL, '{"kind": "queues", "format": "csv"}')->>'body'),
+    $$ SELECT CASE WHEN n ~ '[",]' THEN '"' || replace(clinicq_audit.spreadsheet_text(n), '"', '""') || '"' ELSE clinicq_audit.spreadsheet_text(n) END FROM (SELECT name AS n FROM clinicq.queue WHERE name ~ '^.q$') AS q $$, 'both put an apostrophe before the same ones');
+DELETE FROM clinicq.queue WHERE name ~ '^.q$';
+
 -- Each is an event.
 CREATE TABLE tap.seen AS SELECT max(id) AS id FROM clinicq.audit_event;
 CREATE FUNCTION tap.noted() RETURNS jsonb LANGUAGE sql AS $$
@@ -67,7 +83,10 @@ SELECT is(tap.state('auditor', $$ SELECT count(*) FROM clinicq_audit.export('202
     '00000[{"by": "test_auditor", "to": null, "from": "2026-01-01 00:00:00+00", "kind": "audit", "format": "sql"}]', 'an export is an event: who, of what, of when');
 SELECT is(tap.state('admin', $$ SELECT clinicq_audit.snapshot('visits', '2026-01-01', '2026-02-01') $$) || tap.noted()::text,
     '00000[{"by": "test_admin", "to": "2026-02-01", "from": "2026-01-01", "kind": "visits", "format": "sql"}]', 'a snapshot too, one');
-SELECT is(tap.state('auditor', 'SET LOCAL transaction_read_only = on; SELECT * FROM clinicq_audit.export()'), '25006', 'what cannot be noted is not given');
+SELECT is(tap.state('auditor', 'SELECT clinicq_audit.export_events(NULL, ''2026-01-01 00:00+05'')') || tap.noted()::text,
+    '00000[{"by": "test_auditor", "to": "2025-12-31 19:00:00+00", "from": null, "kind": "events", "format": "sql"}]', 'so is one of sealed events');
+SELECT is(tap.state('auditor', 'SELECT clinicq_audit.export_seals()') || coalesce(tap.noted()::text, ''), '00000', 'seals tell of nobody');
+SELECT is(tap.state('auditor', 'SET LOCAL transaction_read_only = on; SELECT * FROM clinicq_audit.' || f), '25006', 'what cannot be noted is not given: ' || f) FROM unnest(ARRAY['export()', 'export_events()']) AS f;
 
 -- Over HTTP, in pages.
 CREATE FUNCTION tap.page(token text, route text, query jsonb) RETURNS jsonb LANGUAGE sql AS $$ SELECT tap.http('GET /api/audit/' || route || '/', token, NULL, NULL, query) $$;
@@ -120,7 +139,7 @@ CALL tap.walk(:'audrey', 'export', '{}');
 SELECT cmp_ok((SELECT count(*) FROM tap.way), '>=', 4::bigint, 'several pages');
 SELECT is((SELECT count(*) FROM tap.way WHERE page->>'status' <> '200' OR octet_length(page->>'body') > 300000), 0::bigint, 'none of them large');
 SELECT is((SELECT string_agg(page->>'body', '' ORDER BY number) FROM tap.way), (SELECT string_agg(e || E'\n', '' ORDER BY n) FROM clinicq_audit.export_events() WITH ORDINALITY AS f (e, n)), 'are the lines of export_events(), each once');
-SELECT is(jsonb_array_length(tap.noted()), 1, 'and one event');
+SELECT is((SELECT count(*) FROM jsonb_array_elements(tap.noted()) AS e WHERE e->>'kind' = 'audit'), 1::bigint, 'and one event');
 SELECT is((SELECT count(*) FROM tap.way, regexp_split_to_table(rtrim(page->>'body', E'\n'), E'\n') AS l WHERE l::jsonb->'personal'->'name' IS NOT NULL), 4::bigint, 'what can be erased stands beside what was hashed');
 CALL tap.walk(:'audrey', 'export', '{"format": "csv"}');
 SELECT is((SELECT count(*) FROM tap.way, regexp_split_to_table(page->>'body', E'\r\n') AS l WHERE l ~ ',load,'), 3500::bigint, 'as CSV every event once');
@@ -142,6 +161,19 @@ SELECT format('SELECT is(tap.page(%L, %L, %L)->>''sqlstate'', %L, %L)', t, r, q:
     (:'audrey', 'export', '{"format": "csv"}', NULL), (:'adam', 'export', '{"format": "csv"}', '22023'), (:'audrey', 'export', '{}', '22023'), (:'audrey', 'export', '{"format": "csv", "from": "2020-01-01"}', '22023'),
     (:'audrey', 'snapshot', '{"kind": "patients", "format": "csv"}', '22023'), (:'audrey', 'seals', '{}', '22023'), (:'dora', 'export', '{"format": "csv"}', '42501')) AS f (t, r, q, s)
 \gexec
+-- Nor does one that was made by hand lead out of what was noted.
+CREATE FUNCTION tap.forged(key text) RETURNS text LANGUAGE sql AS $$
+    SELECT format('%s.%s.%s', (extract(epoch FROM at) * 1000000)::bigint - 946684800000000, id, key) FROM clinicq.audit_event WHERE action = 'EXPORT' AND actor_name = 'audrey' ORDER BY id DESC LIMIT 1
+$$;
+SELECT pg_sleep(1.1) \g /dev/null
+CREATE TABLE tap.since AS SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS at;
+SELECT tap.act('admin', 'SELECT clinicq.rename_queue(1, ''Late'')') \g /dev/null
+SELECT tap.act('admin', 'SELECT clinicq_audit.seal_now()') \g /dev/null
+SELECT tap.page(:'audrey', 'export', jsonb_build_object('from', at)) AS page FROM tap.since \gset
+SELECT is(split_part(tap.page(:'audrey', 'export', jsonb_build_object('from', at, 'cursor', tap.forged('-1.99999999.0')))->>'body', E'\n', 1), split_part((:'page'::jsonb)->>'body', E'\n', 2), 'of sealed events') FROM tap.since;
+SELECT ok((SELECT (changes->>'first')::bigint > 0 AND changes->>'after' = (SELECT max(size)::text FROM clinicq.audit_seal) FROM clinicq.audit_event WHERE action = 'EXPORT' ORDER BY id DESC LIMIT 1), 'which the event tells with their positions');
+SELECT tap.page(:'audrey', 'export', jsonb_build_object('from', at, 'format', 'csv')) AS page FROM tap.since \gset
+SELECT is(tap.page(:'audrey', 'export', jsonb_build_object('from', at, 'format', 'csv', 'cursor', tap.forged('0.0.0')))->>'body' ~ ',load,', false, 'nor of the table') FROM tap.since;
 SELECT is(tap.state('admin', 'SELECT clinicq.set_setting(''audit_exports'', ''off'')'), '00000', 'exports need not be noted');
 SELECT tap.noted() \g /dev/null
 CALL tap.walk(:'audrey', 'export', '{"format": "csv"}');

@@ -24,6 +24,20 @@ CREATE FUNCTION tap.exported(month date) RETURNS text LANGUAGE sql AS $$
     SELECT encode(sha256(convert_to(string_agg(e || E'\n', '' ORDER BY n), 'UTF8')), 'hex')
     FROM clinicq_audit.export_events(month::timestamp AT TIME ZONE 'UTC', (month + interval '1 month') AT TIME ZONE 'UTC') WITH ORDINALITY AS f (e, n)
 $$;
+-- Gives every seal another time, as if it had been made then: each hash follows from the one before.
+CREATE FUNCTION tap.date_back(by interval) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    before bytea := decode(repeat('0', 64), 'hex');
+    number bigint;
+BEGIN
+    PERFORM set_config('session_replication_role', 'replica', true);
+    FOR number IN SELECT id FROM clinicq.audit_seal ORDER BY id LOOP
+        UPDATE clinicq.audit_seal SET at = at - by, previous_hash = before WHERE id = number;
+        UPDATE clinicq.audit_seal SET hash = sha256(convert_to(substring(clinicq_audit.seal_line(id) FROM '^\{"seal":(\{.*\}),"hash":'), 'UTF8')) WHERE id = number RETURNING hash INTO before;
+    END LOOP;
+    PERFORM set_config('session_replication_role', 'origin', true);
+END
+$$;
 CREATE FUNCTION tap.apply(month text, exported text) RETURNS text LANGUAGE sql AS $$ SELECT tap.act('admin', format('SELECT clinicq_audit.apply_retention(%L, %L)', month, exported)) $$;
 
 -- Who, and what is asked for.
@@ -35,11 +49,20 @@ SELECT is(tap.apply(m, h), e, e) FROM (VALUES (NULL, 'x', '22004: month must not
 SELECT is(tap.apply(month::date::text, 'x'), 'QC409: the audit log of ' || to_char(month, 'YYYY-MM') || ' is kept for 7 years', 'seven years at the least') FROM tap.young;
 SELECT is(tap.state('admin', 'SELECT clinicq.set_setting(''audit_retention_years'', ''6'')'), '22023', 'which cannot be lowered');
 SELECT tap.act('admin', 'SELECT clinicq_audit.seal_now()') \g /dev/null
+-- An event says of itself that it is old; the seals that hold it have to say so too.
+SELECT tap.exported('2018-01-01') AS january \gset
+SELECT is(tap.apply('2018-01-01', :'january'), 'QC409: the audit log of 2018-01 was sealed less than 7 years ago', 'not while its seals are young');
+SELECT tap.date_back('9 years') \g /dev/null
+SELECT is_empty('SELECT * FROM clinicq_audit.verify()', 'seals of nine years ago');
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT is(tap.apply('2018-01-01', :'january'), '25001: retention needs the isolation level READ COMMITTED', 'not under an old snapshot');
+ROLLBACK;
+
+-- Without its export.
 SELECT is(tap.apply('2018-01-01', h), '22023: exported is not the SHA-256 of the export of 2018-01', 'not without its export: ' || h) FROM unnest(ARRAY['', 'x', tap.exported('2018-02-01') || 'x']) AS h;
 SELECT is((SELECT count(*) FROM clinicq.audit_event WHERE at < '2018-04-01'), 4500::bigint, 'nothing has gone');
 
 -- What differs from its seals stays.
-SELECT tap.exported('2018-01-01') AS january \gset
 SET session_replication_role = replica;
 UPDATE clinicq.audit_event SET entity_id = 'x' WHERE at = '2018-01-01 00:07+00';
 RESET session_replication_role;
@@ -91,7 +114,7 @@ SELECT ok((SELECT bool_or(problem = 'partition missing') FROM clinicq_audit.veri
 ROLLBACK;
 SET session_replication_role = replica;
 INSERT INTO clinicq.audit_event (at, transaction_id, actor_name, roles, door, action, entity, changes) SELECT clock_timestamp(), pg_current_xact_id(), 'x', '{}', 'psql', 'RETENTION', 'audit_event',
-    jsonb_build_object('from', month, 'to', month + interval '1 month', 'first', 0, 'last', 10000) FROM tap.young;
+    jsonb_build_object('from', to_char(month, 'YYYY-MM-DD"T00:00:00Z"'), 'to', to_char(month + interval '1 month', 'YYYY-MM-DD"T00:00:00Z"'), 'first', 0, 'last', 10000) FROM tap.young;
 RESET session_replication_role;
 SELECT tap.act('admin', 'SELECT clinicq_audit.seal_now()') \g /dev/null
 SELECT format('DELETE FROM clinicq.%I', to_char(month, '"audit_event_"YYYY_MM')) AS younger FROM tap.young \gset
@@ -100,9 +123,39 @@ SET LOCAL session_replication_role = replica;
 :younger;
 SELECT set_eq('SELECT problem FROM clinicq_audit.verify()', ARRAY['event missing'], 'nor one of a month of less than seven years');
 ROLLBACK;
-SELECT is(tap.apply('2018-02-01', tap.exported('2018-02-01')) || tap.apply('2018-03-01', tap.exported('2018-03-01')), '15001500', 'the next ones go');
+
+-- Events of retention that were made by hand, and sealed by the server as all are: their own time, the times that stand beside
+-- leaves and the month that they name can be anything. What went was sealed only now.
+CREATE TABLE tap.victim AS SELECT l.* FROM clinicq.audit_leaf l JOIN clinicq.audit_event e ON e.id = l.event_id WHERE e.changes->'name'->>'new' = 'Later';
+CREATE FUNCTION tap.forge(said_at timestamptz, said_from text, said_to text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('session_replication_role', 'replica', true);
+    INSERT INTO clinicq.audit_event (at, transaction_id, actor_name, roles, door, action, entity, changes)
+        SELECT said_at, pg_current_xact_id(), 'x', '{}', 'psql', 'RETENTION', 'audit_event', jsonb_build_object('from', said_from, 'to', said_to, 'first', v.position, 'last', v.position) FROM tap.victim v;
+    UPDATE clinicq.audit_leaf l SET event_at = said_from::timestamptz + interval '1 hour' FROM tap.victim v WHERE l.position = v.position;
+    DELETE FROM clinicq.audit_event WHERE id = (SELECT event_id FROM tap.victim);
+    PERFORM clinicq_audit.seal_now();
+    RAISE EXCEPTION USING ERRCODE = 'TAMPR', MESSAGE = (SELECT string_agg(DISTINCT problem, ', ') FROM clinicq_audit.verify() WHERE problem ~ '^(event|events|partition) missing$');
+EXCEPTION WHEN SQLSTATE 'TAMPR' THEN
+    RETURN SQLERRM;
+END
+$$;
+SELECT is(tap.forge(a::timestamptz, f, t) ~ 'missing', true, format('an event of retention at %s, of %s', a, f)) FROM (VALUES (now()::text, '2018-03-01T00:00:00Z', '2018-04-01T00:00:00Z'),
+    ('2040-01-01', '2018-03-01T00:00:00Z', '2018-04-01T00:00:00Z'), ('2040-01-01', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-01"T00:00:00Z"'), to_char((now() + interval '1 month') AT TIME ZONE 'UTC', 'YYYY-MM-01"T00:00:00Z"'))) AS x (a, f, t);
+
+-- One that cannot be read makes nothing lawful, and stands in the way of nothing.
+INSERT INTO clinicq.audit_event (at, transaction_id, actor_name, roles, door, action, entity, changes) SELECT clock_timestamp(), pg_current_xact_id(), 'x', '{}', 'psql', 'RETENTION', 'audit_event', c::jsonb
+    FROM unnest(ARRAY['{"from": "x", "to": "2018-13-01T00:00:00Z", "first": "a", "last": 1e30}', '{"from": "2018-13-01T00:00:00Z", "to": "infinity", "first": 0, "last": -1}', '[]', '"x"', NULL]) AS c;
 SELECT tap.act('admin', 'SELECT clinicq_audit.seal_now()') \g /dev/null
-SELECT is_empty('SELECT * FROM clinicq_audit.verify()', 'and all holds');
+SELECT results_eq('SELECT DISTINCT problem, count(*) FROM clinicq_audit.verify() GROUP BY 1', $$ VALUES ('retention unreadable', 5::bigint) $$, 'it is told of');
+-- The hash of what an administrator who is no auditor can export does as well.
+SELECT isnt(tap.exported('2018-02-01'), encode(sha256(convert_to(string_agg(e || E'\n', '' ORDER BY n), 'UTF8')), 'hex'), 'an auditor''s export has more')
+    FROM clinicq_audit.event_lines('2018-02-01+00', '2018-03-01+00', false) WITH ORDINALITY AS f (e, n);
+SELECT is(tap.apply('2018-02-01', encode(sha256(convert_to(string_agg(e || E'\n', '' ORDER BY n), 'UTF8')), 'hex')), '1500', 'the next one goes with that of an administrator''s')
+    FROM clinicq_audit.event_lines('2018-02-01+00', '2018-03-01+00', false) WITH ORDINALITY AS f (e, n);
+SELECT is(tap.apply('2018-03-01', tap.exported('2018-03-01')), '1500', 'and one more');
+SELECT tap.act('admin', 'SELECT clinicq_audit.seal_now()') \g /dev/null
+SELECT set_eq('SELECT DISTINCT problem FROM clinicq_audit.verify()', ARRAY['retention unreadable'], 'and all else holds');
 SELECT isnt(tap.act('auditor', format('SELECT clinicq_audit.proof(%s)', (SELECT max(event_id) FROM clinicq.audit_leaf))), NULL, 'what is left can be proven');
 
 SELECT * FROM finish();
