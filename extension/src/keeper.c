@@ -36,7 +36,7 @@ QUERY(partitions_make, "CALL clinicq.remake_partitions()");
 /* Each runs in a transaction of its own; true: again at once. */
 static Sweep sweep;
 static bool job_seal(void) {
-    return !sealing_is_idle() && seal_batch(&sweep);
+    return !sealing_is_idle() && seal_batch(&sweep, false);
 }
 
 static bool job_tallies(void) {

@@ -14,6 +14,7 @@
 #include "keeper.h"
 #include "look.h"
 #include "seal.h"
+#include "seal_memory.h"
 #include "sealing.h"
 #include "utils/guc.h"
 
@@ -32,6 +33,7 @@ void _PG_init(void) {
     look_init();
     sealing_init();
     seal_key_init();
+    seal_memory_init();
     feed_init();
     keeper_init();
     MarkGUCPrefixReserved("clinicq");

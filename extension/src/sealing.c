@@ -10,6 +10,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "query.h"
+#include "seal_memory.h"
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/guc.h"
@@ -43,6 +44,7 @@ static const char unsealed_age[] =
     " FROM (SELECT e.at" UNSEALED "LIMIT " BATCH_TEXT ") u";
 
 QUERY(last_seal, "SELECT " SEAL_COLUMNS " FROM clinicq.audit_seal s ORDER BY s.id DESC LIMIT 1");
+QUERY(seal_by_number, "SELECT " SEAL_COLUMNS " FROM clinicq.audit_seal s WHERE s.id = $1", INT8OID);
 QUERY(block_of_leaves,
       "SELECT hash FROM clinicq.audit_leaf WHERE position >= $1 AND position < $1 + $2"
       " ORDER BY position",
@@ -88,10 +90,12 @@ typedef struct Batch {
     Datum levels[CHUNK_NODES], indexes[CHUNK_NODES], node_hashes[CHUNK_NODES];
 } Batch;
 
-/* Lines for the server's log, written once their transaction is committed. */
+/* Seals, which go to the server's log and are remembered once their transaction is committed. */
 typedef struct PendingLine {
     struct PendingLine *next;
     SubTransactionId subtransaction;
+    int64 number;
+    MerkleHash hash;
     char text[FLEXIBLE_ARRAY_MEMBER];
 } PendingLine;
 static PendingLine *pending_lines = NULL; /* the newest first */
@@ -120,7 +124,9 @@ static void transaction_ended(XactEvent event, void *arg) {
             ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                     errmsg("a transaction that sealed the audit log cannot be prepared"));
         break;
-    case XACT_EVENT_COMMIT:
+    case XACT_EVENT_COMMIT: /* the lock of the table is still held */
+        if (pending_lines != NULL)
+            seal_memory_keep(pending_lines->number, &pending_lines->hash);
         write_lines(pending_lines);
         drop_lines(0);
         break;
@@ -151,6 +157,8 @@ static void log_when_committed(const Seal *seal) {
     seal_line(seal, &out);
     line = MemoryContextAlloc(TopMemoryContext, offsetof(PendingLine, text) + out.len + 1);
     line->subtransaction = GetCurrentSubTransactionId();
+    line->number = seal->number;
+    line->hash = seal->hash;
     memcpy(line->text, out.data, out.len + 1);
     line->next = pending_lines;
     pending_lines = line;
@@ -213,6 +221,32 @@ bool stored_subtree(void *arg, unsigned level, uint64_t index, MerkleHash *hash)
 bool seal_last(Seal *seal) {
     memset(seal, 0, sizeof *seal);
     return query_read(&last_seal, NULL, NULL) > 0 && (seal_read(seal, 0), true);
+}
+
+static bool is_seal(const Seal *seal, int64 number, const MerkleHash *wanted) {
+    MerkleHash hash;
+
+    seal_hash(seal, &hash);
+    return seal->number == number && merkle_equal(&hash, wanted);
+}
+
+/* The seal that this server made last has to be there: no other history gets a signature. */
+static void require_remembered(const Seal *last) {
+    MerkleHash hash;
+    Datum args[1];
+    int64 number;
+    Seal seal;
+
+    if (!seal_memory_read(&number, &hash) || is_seal(last, number, &hash))
+        return;
+    args[0] = Int64GetDatum(number);
+    if (query_read(&seal_by_number, args, NULL) > 0 && seal_read(&seal, 0) &&
+        is_seal(&seal, number, &hash))
+        return;
+    ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
+            errmsg("the audit log no longer has seal " INT64_FORMAT " as it was made", number),
+            errhint("Nothing more is sealed. The server's log has the seal; verify() with it tells "
+                    "what was changed. If a backup was restored on purpose, restart the server."));
 }
 
 /* The tree of the last seal, which has to be what it was. */
@@ -429,7 +463,17 @@ static int64 advance(Sweep *sweep, bool ripe, bool more, int64 floor) {
     return Max(floor, reached);
 }
 
-bool seal_batch(Sweep *sweep) {
+/* False: somebody else seals, or retention takes a month away. */
+static bool lock_seals(bool wait) {
+    Oid table = cache_table("audit_seal");
+
+    if (!wait)
+        return ConditionalLockRelationOid(table, ShareRowExclusiveLock);
+    LockRelationOid(table, ShareRowExclusiveLock);
+    return true;
+}
+
+bool seal_batch(Sweep *sweep, bool wait) {
     Batch *batch;
     Seal last;
     int64 floor;
@@ -439,8 +483,9 @@ bool seal_batch(Sweep *sweep) {
     if (IsolationUsesXactSnapshot())
         ereport(ERROR, errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
                 errmsg("sealing needs the isolation level READ COMMITTED"));
+    if (!lock_seals(wait))
+        return false;
     SPI_connect();
-    LockRelationOid(cache_table("audit_seal"), ShareRowExclusiveLock);
     take_mark();
     next = ReadNextFullTransactionId();
     PushActiveSnapshot(GetTransactionSnapshot());
@@ -449,6 +494,7 @@ bool seal_batch(Sweep *sweep) {
     mark.idle_at = InvalidFullTransactionId;
     batch = palloc0(sizeof *batch);
     seal_last(&last);
+    require_remembered(&last);
     load_tree(&batch->tree, &last);
     floor = Max(last.floor, mark.floor);
     more = add_leaves(batch, sweep, floor);
@@ -480,7 +526,7 @@ Datum clinicq_seal_now(PG_FUNCTION_ARGS) {
     if (get_call_result_type(fcinfo, NULL, &shape) != TYPEFUNC_COMPOSITE)
         elog(ERROR, "seal_now() must return a record");
     initStringInfo(&root);
-    while (seal_batch(&sweep))
+    while (seal_batch(&sweep, true))
         CHECK_FOR_INTERRUPTS();
     SPI_connect();
     PushActiveSnapshot(GetLatestSnapshot());

@@ -25,10 +25,10 @@ typedef struct Sweep {
 
 /*
  * Seals one batch of events, in a transaction of READ COMMITTED. True while there are more; sweep
- * starts zeroed, and again where the transaction did not commit. XX001: the tree is not that of
- * the last seal.
+ * starts zeroed, and again where the transaction did not commit. Without wait nothing is sealed
+ * while somebody else does. XX001: the tree is not that of the last seal, or the last seal is gone.
  */
-extern bool seal_batch(Sweep *sweep);
+extern bool seal_batch(Sweep *sweep, bool wait);
 
 /* Whether nothing can have been committed since this backend found nothing to seal. */
 extern bool sealing_is_idle(void);
