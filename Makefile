@@ -36,6 +36,7 @@ bench: ## measure speed
 	@docker/local/packages run bench
 	@tests/load/bench
 	@tests/load/bench-audit
+	@tests/load/bench-events
 	@tests/load/bench-reports
 
 bench-proof: ## measure sealing and verifying the audit log, ten million events

@@ -23,8 +23,9 @@
 #include "visit.h"
 #include "worker.h"
 
-#define BACKOFF_MS  60000
-#define PURGED_ONCE 1000
+#define BACKOFF_MS    60000
+#define PURGED_ONCE   1000
+#define FEED_PAUSE_US 5000 /* where events come thick and fast, one commit serves several */
 
 extern PGDLLEXPORT void clinicq_keeper_database_main(Datum arg);
 
@@ -241,6 +242,8 @@ void clinicq_keeper_database_main(Datum arg) {
                 break;
             }
         }
+        if (kind == WORKER_FEED)
+            pg_usleep(FEED_PAUSE_US);
         worker_wait(ConfigReloadPending ? 0 : Max(wait, 10));
     }
     proc_exit(0);

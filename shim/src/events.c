@@ -19,7 +19,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#define BLOCK         1024
+/* What the library asks for at once where the end of the reply is the end of the connection; chunks
+ * are made in its memory of the connection. */
+#define BLOCK         128
 #define RETRY_MS      2000
 #define RETRY_SPREAD  3000 /* so that not all come back at once */
 #define DEAD_AFTER_MS 30000

@@ -22,7 +22,7 @@
 #define RETRY      MS(250)
 #define RETRY_MAX  MS(2000)
 
-enum feed_state { CLOSED, CONNECTING, LISTENING, ADVANCING, READING, IDLE };
+enum feed_state { CLOSED, CONNECTING, LISTENING, PREPARING, ADVANCING, READING, IDLE };
 
 static struct {
     struct loop_source source;
@@ -110,7 +110,7 @@ uint64_t feed_events(void) {
 }
 
 bool feed_ready(void) {
-    return feed.state > LISTENING;
+    return feed.state > PREPARING;
 }
 
 static void watch(uint32_t events) {
@@ -147,18 +147,27 @@ static void flush(void) {
         watch(left > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
-static void send_query(enum feed_state state, const char *sql, int count,
-                       const char *const *values) {
+/* What libpq has taken is on its way. */
+static void sent(enum feed_state state, int taken) {
     feed.state = state;
     feed.at = clock_us() + STALLED;
-    if (PQsendQueryParams(feed.pg, sql, count, NULL, values, NULL, NULL, 0) != 1)
+    if (taken != 1)
         lose(PQerrorMessage(feed.pg));
     else
         flush();
 }
 
+static void prepare(void) {
+    sent(PREPARING,
+         PQsendPrepare(feed.pg, "read",
+                       "SELECT position, topic, age, staff, display FROM clinicq_api.feed($1, $2)",
+                       0, NULL));
+}
+
 static void advance(void) {
-    send_query(ADVANCING, "SELECT position, keeper FROM clinicq_api.feed_advance()", 0, NULL);
+    sent(ADVANCING,
+         PQsendQueryParams(feed.pg, "SELECT position, keeper FROM clinicq_api.feed_advance()", 0,
+                           NULL, NULL, NULL, NULL, 0));
 }
 
 static void read_on(void) {
@@ -168,8 +177,7 @@ static void read_on(void) {
     feed.told = false;
     snprintf(after, sizeof(after), "%lld", (long long) feed.position);
     snprintf(most, sizeof(most), "%d", BATCH);
-    send_query(READING, "SELECT position, topic, age, staff, display FROM clinicq_api.feed($1, $2)",
-               2, values);
+    sent(READING, PQsendQueryPrepared(feed.pg, "read", 2, values, NULL, NULL, 0));
 }
 
 static void rest(void) {
@@ -227,6 +235,8 @@ static void take_result(PGresult *result) {
 
 static void statement_done(void) {
     if (feed.state == LISTENING)
+        prepare();
+    else if (feed.state == PREPARING)
         advance();
     else
         rest();
@@ -266,7 +276,8 @@ static void connecting(void) {
         break;
     case PGRES_POLLING_OK:
         PQsetnonblocking(feed.pg, 1);
-        send_query(LISTENING, "LISTEN clinicq_feed", 0, NULL);
+        sent(LISTENING,
+             PQsendQueryParams(feed.pg, "LISTEN clinicq_feed", 0, NULL, NULL, NULL, NULL, 0));
         break;
     default:
         lose(PQerrorMessage(feed.pg));

@@ -22,12 +22,15 @@
 #include "tls.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 #include <stdlib.h>
 #include <time.h>
+
+#define LARGE (256 * 1024)
 
 /* Client connections need descriptors; the soft limit is often 1024. */
 static void raise_descriptor_limit(const struct config *c) {
@@ -67,6 +70,8 @@ int main(int argc, char **argv) {
         config_free(&config);
         return 2;
     }
+    /* large replies go back to the system, instead of leaving holes among what stays */
+    mallopt(M_MMAP_THRESHOLD, LARGE);
     srandom((unsigned) (getpid() ^ time(NULL)));
     raise_descriptor_limit(&config);
     loop_open();
