@@ -109,7 +109,7 @@ static const struct option options[] = {
     NUMBER("CLINICQ_IDLE_TIMEOUT_MS", idle_timeout_ms, "60000", 10, 3600000,
            "longest time that a connection stays open between two requests"),
     NUMBER(
-        "CLINICQ_HEADER_LIMIT", header_limit, "8192", 2048, 65536,
+        "CLINICQ_HEADER_LIMIT", header_limit, "10240", 2048, 65536,
         "bytes that a request line and headers may take together, with 64 for each header and argument"),
     NUMBER("CLINICQ_BODY_LIMIT", body_limit, "1048576", 1024, 1073741824,
            "bytes of a body, where the route allows as many"),
