@@ -14,7 +14,7 @@ struct config {
     char *events_dsn; /* "" for dsn */
     char *address;
     unsigned port;
-    const char *metrics_address;
+    char *metrics_address;
     unsigned metrics_port;
     char *allowed_hosts;
     char *cors_origins;
