@@ -28,8 +28,8 @@ extern int errcode_refused(int sqlstate);
 /* P0002: what is called `what` (patient, visit, ...) and looked up by `key` does not exist. */
 extern void error_not_found(const char *what, const char *key) pg_attribute_noreturn();
 /* P0002, where that sentence does not say it, or there is something else to do. */
-extern void error_none(const char *hint, const char *format, ...) pg_attribute_printf(2, 3)
-    pg_attribute_noreturn();
+extern void error_none(const char *hint, const char *format, ...)
+    __attribute__((format(printf, 2, 3), noreturn));
 
 /* The arguments of psql functions, which are not STRICT so that a null gets a name. 22004. */
 #define ARG_REQUIRE(n, name)                                        \

@@ -9,9 +9,8 @@
 #include "postgres.h"
 
 #define DATABASES_MAX 32
-#define WORKER_LOOK_MS                                                        \
-    5000 /* after which a database that came, or a worker that ended, is seen \
-          */
+/* After which a database that came, or a worker that ended, is seen. */
+#define WORKER_LOOK_MS 5000
 
 /* The feed has a process of its own: no other job may hold it up. */
 typedef enum WorkerKind { WORKER_KEEPER, WORKER_FEED, WORKER_KINDS } WorkerKind;
