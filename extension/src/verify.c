@@ -103,6 +103,8 @@ typedef struct Drawn {
     TimestampTz at;
 } Drawn;
 
+/* After each call of SPI its own memory is the present one, which lives as long as this function:
+ * what may be many times goes back to that of a seal or of some leaves. */
 typedef struct Verify {
     ReturnSetInfo *result;
     uint64 problems;
@@ -155,12 +157,14 @@ static void report(Verify *v, const char *problem, int64 seal, int64 position, c
 }
 
 static void report_missing(Verify *v, int64 seal, const Run *run) {
+    MemoryContext before = CurrentMemoryContext;
     Pending event = {run->first, run->at, run->id};
     Datum args[1] = {TimestampTzGetDatum(run->at)};
     bool whole = query_read(&month_partition, args, NULL) > 0;
     char *partition = whole ? row_text(0, 1) : NULL;
 
     SPI_freetuptable(SPI_tuptable);
+    MemoryContextSwitchTo(before);
     if (whole)
         report(v, "partition missing", seal, run->first, &event,
                psprintf("%s is gone, with the events of positions " INT64_FORMAT
@@ -236,6 +240,7 @@ static bool in_range(const Verify *v, TimestampTz at) {
 
 /* When the first event is missing: they are found by reading the whole log. */
 static void load_removals(Verify *v) {
+    MemoryContext before = CurrentMemoryContext;
     uint64 rows = query_read(&removals, NULL, NULL);
     SPITupleTable *table = SPI_tuptable;
 
@@ -257,6 +262,7 @@ static void load_removals(Verify *v) {
                           row_int64(i, 5)};
     }
     SPI_freetuptable(table);
+    MemoryContextSwitchTo(before);
 }
 
 static bool is_removed(Verify *v, int64 seal, const Pending *event) {
@@ -329,8 +335,9 @@ static void check_leaf(Verify *v, int64 seal, HeapTuple row, TupleDesc shape) {
 
 /* Reads the leaves up to a position, the last one's end where it is negative. */
 static void read_leaves(Verify *v, int64 seal, int64 until) {
+    MemoryContext caller = CurrentMemoryContext;
+
     while (until < 0 || v->stored.size < until) {
-        MemoryContext before;
         bool isnull;
 
         if (v->next >= v->count) {
@@ -338,6 +345,7 @@ static void read_leaves(Verify *v, int64 seal, int64 until) {
                 SPI_freetuptable(v->rows);
             CHECK_FOR_INTERRUPTS();
             SPI_cursor_fetch(v->leaves, true, FETCH);
+            MemoryContextSwitchTo(caller);
             v->rows = SPI_tuptable;
             v->count = SPI_processed;
             v->next = 0;
@@ -347,9 +355,9 @@ static void read_leaves(Verify *v, int64 seal, int64 until) {
         if (until >= 0 && DatumGetInt64(SPI_getbinval(v->rows->vals[v->next], v->rows->tupdesc, 1,
                                                       &isnull)) >= until)
             return;
-        before = MemoryContextSwitchTo(v->chunk);
+        MemoryContextSwitchTo(v->chunk);
         check_leaf(v, seal, v->rows->vals[v->next], v->rows->tupdesc);
-        MemoryContextSwitchTo(before);
+        MemoryContextSwitchTo(caller);
         if (v->next++ % 100 == 0)
             MemoryContextReset(v->chunk);
     }
@@ -363,11 +371,15 @@ static void flush_pending(Verify *v, int64 seal, const char *problem, const char
 
 /* The tree of a seal from the stored nodes, if these give its root. */
 static bool load_stored(Verify *v, const Seal *seal) {
-    StoredTree *stored = MemoryContextAllocZero(v->chunk, sizeof *stored);
+    StoredTree *stored = palloc0(sizeof *stored);
+    MemoryContext before = CurrentMemoryContext;
     MerkleTree tree;
     MerkleHash root;
+    bool found = merkle_load(&tree, (uint64) seal->size, stored_subtree, stored);
 
-    if (!merkle_load(&tree, (uint64) seal->size, stored_subtree, stored))
+    MemoryContextSwitchTo(before);
+    pfree(stored);
+    if (!found)
         return false;
     merkle_root(&tree, &root);
     if (!merkle_equal(&root, &seal->root))
@@ -474,7 +486,7 @@ static void check_row(Verify *v, uint64 row) {
     v->last_id = 0;
     v->sealed_at = seal.at;
     v->drawn = v->latest;
-    if (seal.size == v->first)
+    if (v->first > 0 && seal.size == v->first)
         begin_period(v, &seal, whole);
     else if (whole && seal.size > v->first && seal.previous_size < v->after) {
         /* else the leaves count with the next seal */

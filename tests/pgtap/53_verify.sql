@@ -159,5 +159,18 @@ SELECT is(tap.tamper_in('SELECT tap.insert_and_seal(1200, now() - interval ''1 y
 -- Much at once is cut, and counted.
 SELECT is(tap.tamper('UPDATE clinicq.audit_event SET actor_name = ''evil''; UPDATE clinicq.audit_seal SET hash = hash') ~ '^event changed seal=1 position=0 event=1; .*event=1120$', true, 'every event changed');
 
+-- Memory does not grow with what differs: 20,000 seals whose leaves are gone.
+CREATE FUNCTION tap.peak() RETURNS integer LANGUAGE sql AS $$ SELECT substring(pg_read_file('/proc/self/status') FROM 'VmHWM:\s+(\d+)')::integer $$;
+BEGIN;
+SET LOCAL session_replication_role = replica;
+DELETE FROM clinicq.audit_leaf;
+DELETE FROM clinicq.audit_seal;
+INSERT INTO clinicq.audit_seal SELECT n, n, n - 1, sha256('x'), sha256('x'), now(), 0, '1', NULL, NULL, sha256('y') FROM generate_series(1, 20000) AS n;
+UPDATE clinicq.audit_seal SET hash = sha256(convert_to(substring(clinicq_audit.seal_line(id) FROM '^\{"seal":(\{.*\}),"hash":'), 'UTF8'));
+SELECT tap.peak() AS peak \gset
+SELECT is((SELECT count(*) FROM clinicq_audit.verify()), 10001::bigint, 'of many differences 10,000, and how many more');
+SELECT cmp_ok(tap.peak() - :peak, '<', 200000, 'without memory that grows with them (KiB)');
+ROLLBACK;
+
 SELECT is(tap.found(), '', 'all holds again');
 SELECT * FROM finish();
