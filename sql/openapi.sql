@@ -54,8 +54,10 @@ LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET stan
             'requestBody', CASE r.body WHEN 'fields' THEN '{"content": {
                 "application/json": {"schema": {"type": "object"}},
                 "application/x-www-form-urlencoded": {"schema": {"type": "object"}},
-                "multipart/form-data": {"schema": {"type": "object"}}}}'::jsonb END,
-            'responses', jsonb_build_object('2XX', jsonb_build_object('description', 'Done.', 'content', CASE WHEN c.streams THEN '{"text/event-stream": {"schema": {"type": "string"}}}' ELSE '{"application/json": {}}' END::jsonb,
+                "multipart/form-data": {"schema": {"type": "object"}}}}'::jsonb
+                WHEN 'file' THEN '{"content": {"multipart/form-data": {"schema": {"type": "object", "required": ["visit", "image"],
+                    "properties": {"visit": {"type": "integer"}, "image": {"type": "string", "contentMediaType": "application/octet-stream"}}}}}}'::jsonb END,
+            'responses', jsonb_build_object('2XX', jsonb_build_object('description', 'Done.', 'content', CASE WHEN c.streams THEN '{"text/event-stream": {"schema": {"type": "string"}}}' WHEN r.ranges THEN '{"image/*": {}, "application/pdf": {}}' ELSE '{"application/json": {}}' END::jsonb,
                     'headers', (SELECT jsonb_object_agg(h.name, jsonb_build_object('$ref', '#/components/headers/' || h.name))
                         FROM (VALUES ('ETag', c.reads OR c.matched), ('Idempotency-Replayed', c.keyed)) AS h (name, sent) WHERE h.sent)),
                 'default', '{"$ref": "#/components/responses/problem"}'::jsonb)

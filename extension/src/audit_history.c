@@ -18,8 +18,8 @@ QUERY(patient_keys,
       " ARRAY[p.registration_number, replace(p.registration_number, '-', '')]"
       " FROM clinicq.patient p WHERE replace(p.registration_number, '-', '') = $1",
       TEXTOID);
-QUERY(keys_together, "SELECT $1 || $2 || $3 || $4", TEXTARRAYOID, TEXTOID, TEXTARRAYOID,
-      TEXTARRAYOID);
+QUERY(keys_together, "SELECT $1 || $2 || $3 || $4 || ARRAY(" PRESCRIPTIONS_OF_VISITS("$1") ")",
+      TEXTARRAYOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID);
 /* The plan is made anew each time: how many keys there are decides it. */
 QUERY_OPTIONS(patient_events, CURSOR_OPT_CUSTOM_PLAN,
               "WITH e AS MATERIALIZED (" EVENT_OF_KEYS ")"

@@ -53,14 +53,21 @@ typedef enum EventFilter {
     "e.at >= coalesce($3, '-infinity') AND e.at < coalesce($4, 'infinity')" \
     " AND ($5 IS NULL OR e.at <= $5 AND (e.at, e.id) < ($5, $6))"
 
+#define PRESCRIPTIONS_OF_VISITS(visits) \
+    "SELECT pr.id::text FROM clinicq.prescription pr WHERE pr.visit_id = ANY (" visits "::bigint[])"
+
 /* The events of FILTER_KEYS, and of FILTER_PATIENT where it is given. */
-#define EVENT_OF_KEYS                                                                             \
-    "SELECT * FROM clinicq_audit.event e WHERE e.entity_id = ANY ($19) AND ($15 IS NULL"          \
-    " OR e.entity = 'patient' AND e.entity_id = $15"                                              \
-    " OR e.entity = 'visit' AND e.entity_id = ANY ($16)"                                          \
-    " OR e.entity = 'patient_access' AND e.entity_id = ANY ($17)"                                 \
-    " OR e.action = 'REFUSED' AND (e.entity LIKE '% /api/patients/%' AND e.entity_id = ANY ($18)" \
-    "  OR e.entity LIKE '% /api/visits/%' AND e.entity_id = ANY ($16)))"
+#define EVENT_OF_KEYS                                                                                        \
+    "SELECT * FROM clinicq_audit.event e WHERE e.entity_id = ANY ($19) AND ($15 IS NULL"                     \
+    " OR e.entity = 'patient' AND e.entity_id = $15"                                                         \
+    " OR e.entity = 'visit' AND e.entity_id = ANY ($16)"                                                     \
+    " OR e.entity = 'patient_access' AND e.entity_id = ANY ($17)"                                            \
+    " OR (e.entity = 'prescription'"                                                                         \
+    "  OR e.action = 'REFUSED' AND e.entity LIKE '% /api/prescriptions/%')"                                  \
+    "  AND e.entity_id IN (" PRESCRIPTIONS_OF_VISITS(                                                        \
+        "$16") ")"                                                                                           \
+               " OR e.action = 'REFUSED' AND (e.entity LIKE '% /api/patients/%' AND e.entity_id = ANY ($18)" \
+               "  OR e.entity LIKE '% /api/visits/%' AND e.entity_id = ANY ($16)))"
 
 typedef struct EventQuery {
     Datum args[FILTER_COUNT];

@@ -44,13 +44,15 @@ QUERY(
     routes_all,
     "SELECT method || ' ' || path, function, who = '{anyone}', who IN ('{any}', '{anyone}'), secret FROM clinicq.route"
     " UNION ALL SELECT 'BEFORE ' || method || ' ' || path, before, who = '{anyone}', true, secret"
-    " FROM clinicq.route WHERE before IS NOT NULL");
+    " FROM clinicq.route WHERE before IS NOT NULL"
+    " UNION ALL SELECT 'INTAKE ' || method || ' ' || path, intake, who = '{anyone}', who IN ('{any}', '{anyone}'), secret"
+    " FROM clinicq.route WHERE intake IS NOT NULL");
 QUERY(
     catalogue_json,
     "SELECT json_build_object('version', $1,"
     " 'demo_users', (SELECT count(*) FROM clinicq.app_user WHERE is_demo AND disabled_at IS NULL),"
     " 'routes', (SELECT json_agg(json_build_object('key', method || ' ' || path, 'method', method, 'path', path,"
-    "   'class', class, 'body', body, 'body_limit', body_limit, 'open', who = '{anyone}', 'lane', lane, 'before', before IS NOT NULL)"
+    "   'class', class, 'body', body, 'body_limit', body_limit, 'open', who = '{anyone}', 'lane', lane, 'before', before IS NOT NULL, 'ranges', ranges)"
     "   ORDER BY path, method) FROM clinicq.route),"
     " 'problems', (SELECT json_agg(json_build_object('sqlstate', sqlstate, 'status', status, 'type', type,"
     "   'title', title, 'reveal', reveal, 'audited', audited) ORDER BY sqlstate) FROM clinicq.problem))::text",
@@ -65,6 +67,7 @@ static const char *body_fault = NULL;
 static const char *base_url = NULL;
 static const char *token = NULL;
 static const char *user_agent = NULL;
+static const char *if_none_match = NULL;
 
 const char *request_body_fault(void) {
     return body_fault;
@@ -80,6 +83,10 @@ const char *request_token(void) {
 
 const char *request_user_agent(void) {
     return user_agent;
+}
+
+const char *request_if_none_match(void) {
+    return if_none_match;
 }
 
 /*
@@ -105,13 +112,13 @@ static Oid route_function(const char *key, const char *name) {
 
 /* What Idempotency-Key, If-Match and If-None-Match mean to it. */
 static void route_conditions(Route *route) {
-    bool before = strncmp(route->key, "BEFORE ", 7) == 0;
+    bool part = strncmp(route->key, "BEFORE ", 7) == 0 || strncmp(route->key, "INTAKE ", 7) == 0;
     bool whole;
     const char *path = strchr(route->key, ' ') + 1;
     const Entity *kind = entity_of(path, &whole);
 
     route->reads = strncmp(route->key, "GET ", 4) == 0;
-    route->keyed = !route->reads && !before && !route->open;
+    route->keyed = !route->reads && !part && !route->open;
     route->tagged = route->reads || (kind != NULL && entity_is_answered(kind, path));
     route->entity = route->keyed && kind != NULL && whole ? kind : NULL;
 }
@@ -171,10 +178,11 @@ static void route_invoke(const Route *route, FunctionCallInfo routed, FunctionCa
     base_url = ARG_CSTRING(8);
     token = ARG_CSTRING(1);
     user_agent = ARG_CSTRING(9);
+    if_none_match = ARG_CSTRING(13);
     PG_TRY();
     result = FunctionCallInvoke(routed);
     PG_FINALLY();
-    body_fault = base_url = token = user_agent = NULL;
+    body_fault = base_url = token = user_agent = if_none_match = NULL;
     PG_END_TRY();
     if (!routed->isnull)
         reply_read(result, columns, nulls);

@@ -18,4 +18,7 @@ extern const char *request_token(void);
 /* The User-Agent header, up to 200 characters; NULL for none. */
 extern const char *request_user_agent(void);
 
+/* The header If-None-Match; NULL for none. */
+extern const char *request_if_none_match(void);
+
 #endif

@@ -12,11 +12,13 @@
 #define ERRCODE_CQ_DONE_BEFORE  MAKE_SQLSTATE('Q', 'C', '2', '0', '8')
 #define ERRCODE_CQ_METHOD       MAKE_SQLSTATE('Q', 'C', '4', '0', '5')
 #define ERRCODE_CQ_CONFLICT     MAKE_SQLSTATE('Q', 'C', '4', '0', '9')
+#define ERRCODE_CQ_GONE         MAKE_SQLSTATE('Q', 'C', '4', '1', '0')
 #define ERRCODE_CQ_PRECONDITION MAKE_SQLSTATE('Q', 'C', '4', '1', '2')
 #define ERRCODE_CQ_KEY_REUSED   MAKE_SQLSTATE('Q', 'C', '4', '2', '2')
 #define ERRCODE_CQ_IN_PROGRESS  MAKE_SQLSTATE('Q', 'C', '4', '2', '5')
 #define ERRCODE_CQ_TOO_MANY     MAKE_SQLSTATE('Q', 'C', '4', '2', '9')
 #define ERRCODE_CQ_RESTRICTED   MAKE_SQLSTATE('Q', 'C', '4', '2', '3')
+#define ERRCODE_CQ_TOO_LARGE    MAKE_SQLSTATE('Q', 'C', '4', '1', '3')
 #define ERRCODE_CQ_MEDIA_TYPE   MAKE_SQLSTATE('Q', 'C', '4', '1', '5')
 
 /*

@@ -15,6 +15,7 @@
 #include "session.h"
 #include "storage/ipc.h"
 #include "tally.h"
+#include "upload.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -59,6 +60,7 @@ static bool job_expired(void) {
     bool more = session_purge(PURGED_ONCE) >= PURGED_ONCE;
 
     more = idempotency_purge(PURGED_ONCE) >= PURGED_ONCE || more;
+    more = uploads_purge(100) >= 100 || more;
     return log_in_purge(PURGED_ONCE) >= PURGED_ONCE || more;
 }
 

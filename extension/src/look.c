@@ -118,6 +118,11 @@ void look_read(const char *entity, int64 id, const char *outcome) {
         look_at(entity, id, outcome);
 }
 
+void look_image(int64 prescription_id, const char *outcome) {
+    if (!setting_is(SETTING_AUDIT_IMAGES, "off"))
+        look_at("prescription", prescription_id, outcome);
+}
+
 void look_search(const char *term, int64 matched) {
     StringInfoData detail;
     Tally tally;

@@ -11,6 +11,8 @@ extern void look_init(void);
 
 /* One record of a table was shown. outcome: as of sight_outcome(). */
 extern void look_read(const char *entity, int64 id, const char *outcome);
+/* The image of a prescription was shown. */
+extern void look_image(int64 prescription_id, const char *outcome);
 /* Patients were searched: the term, "" for all of them, and how many matched. */
 extern void look_search(const char *term, int64 matched);
 /*

@@ -11,6 +11,7 @@
 #include "idempotency.h"
 #include "json.h"
 #include "patient.h"
+#include "prescription.h"
 #include "query.h"
 #include "tally.h"
 #include "utils/fmgrprotos.h"
@@ -194,6 +195,7 @@ Datum clinicq_erase_patient(PG_FUNCTION_ARGS) {
     args[0] = Int64GetDatum(patient);
     query_write(&patient_erase, args, NULL);
     idempotency_forget_patient(patient);
+    prescriptions_erase(patient);
     erased = erase_from_audit(patient);
     initStringInfo(&detail);
     appendStringInfoChar(&detail, '{');

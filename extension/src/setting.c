@@ -119,6 +119,21 @@ static const SettingRule rules[SETTING_COUNT] = {
         {"return_place", "old", .choices = "old end",
          .description =
              "Where a visit stands that returns to the queue (sent back, recalled, resumed): old, by its token, or end."},
+    [SETTING_IMAGE_LIMIT_MIB] = {"image_limit_mib", "20", .min = 1, .max = 100,
+                                 .description = "MiB that the image of a prescription may have."},
+    [SETTING_UPLOADS_OF_USER] = {"uploads_of_user", "16", .min = 1, .max = 1000,
+                                 .description = "Images that one user may be sending at once."},
+    [SETTING_UPLOAD_MINUTES] =
+        {"upload_minutes", "5", .min = 1, .max = 60,
+         .description = "Minutes after the last piece of an image at which an upload is given up."},
+    [SETTING_ASSISTANTS_UPLOAD_IMAGES] =
+        {"assistants_upload_images", "off", .choices = "on off",
+         .description =
+             "Whether assistants may send images of prescriptions, as doctors do: on or off."},
+    [SETTING_AUDIT_IMAGES] =
+        {"audit_images", "on", .choices = "on off",
+         .description =
+             "Whether who looks at the image of a prescription is in the audit log: on or off."},
 };
 
 QUERY(settings_all, "SELECT name, value FROM clinicq.setting");

@@ -38,15 +38,41 @@ static const char *object_text(struct request *r, struct json_object *object) {
     return arena_text(&r->arena, text, len);
 }
 
+/* A header for the database to judge: what text might not hold becomes DEL, which none may hold. */
+static const char *as_ascii(struct request *r, const char *header) {
+    char *text;
+
+    if (header == NULL)
+        return NULL;
+    text = arena_text(&r->arena, header, strlen(header));
+    for (char *c = text; *c != '\0'; c++)
+        if ((unsigned char) *c > '~')
+            *c = 0x7f;
+    return text;
+}
+
+static bool read_query(struct request *r, struct json_object *object) {
+    if (query_parse(object, r->query, r->query_len) != QUERY_OK)
+        return false;
+    if (r->route == NULL || !r->route->ranges)
+        return true;
+    if (r->range != NULL)
+        json_object_object_add(object, "range", json_object_new_string(as_ascii(r, r->range)));
+    if (r->if_range != NULL)
+        json_object_object_add(object, "if_range",
+                               json_object_new_string(as_ascii(r, r->if_range)));
+    return true;
+}
+
 bool call_query(struct request *r) {
     struct json_object *object;
     bool ok;
 
     r->call.parameters[P_QUERY] = NULL;
-    if (r->query_len == 0 && r->last_event_id == NULL)
+    if (r->query_len == 0 && r->last_event_id == NULL && (r->route == NULL || !r->route->ranges))
         return true;
     object = json_object_new_object();
-    ok = query_parse(object, r->query, r->query_len) == QUERY_OK;
+    ok = read_query(r, object);
     /* a browser that comes back repeats its address */
     if (r->last_event_id != NULL)
         json_object_object_add(object, "last_event_id", json_object_new_string(r->last_event_id));
@@ -61,7 +87,7 @@ void call_page(struct request *r, const char *cursor, struct buffer *query) {
     size_t len;
     const char *text;
 
-    query_parse(object, r->query, r->query_len);
+    read_query(r, object);
     json_object_object_add(object, "cursor", json_object_new_string(cursor));
     text = json_object_to_json_string_length(
         object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
@@ -124,7 +150,7 @@ static bool media_type_is(const char *content_type, const char *type) {
     return next == '\0' || next == ';' || next == ' ' || next == '\t';
 }
 
-static const char *form_fault(struct request *r, struct json_object *object) {
+static const char *read_form(struct request *r, struct json_object *object) {
     if (media_type_is(r->content_type, "multipart/form-data")) {
         switch (multipart_parse(object, r->content_type, r->body.data, r->body.len)) {
         case MULTIPART_OK:
@@ -162,7 +188,7 @@ static void build_body(struct request *r) {
                media_type_is(r->content_type, "multipart/form-data")) {
         struct json_object *object = json_object_new_object();
 
-        *fault = form_fault(r, object);
+        *fault = read_form(r, object);
         if (*fault == NULL)
             *body = object_text(r, object);
         json_object_put(object);
@@ -200,19 +226,6 @@ static const char *user_agent(struct request *r) {
     return agent;
 }
 
-/* A header for the database to judge: what text might not hold becomes DEL, which none may hold. */
-static const char *as_ascii(struct request *r, const char *header) {
-    char *text;
-
-    if (header == NULL)
-        return NULL;
-    text = arena_text(&r->arena, header, strlen(header));
-    for (char *c = text; *c != '\0'; c++)
-        if ((unsigned char) *c > '~')
-            *c = 0x7f;
-    return text;
-}
-
 static void add_conditions(struct request *r) {
     bool reads = r->call.safe;
 
@@ -233,12 +246,14 @@ static void choose_lane(struct request *r) {
         r->call.lane = lane_of_body(r->route->lane, body, strlen(body));
 }
 
-void call_build(struct request *r) {
+/* All but the body. */
+static void build_rest(struct request *r) {
     const char **p = r->call.parameters;
 
     r->call.class = r->route != NULL ? r->route->class : CALL_READ;
     r->call.safe = r->method == GET || r->method == HEAD;
     r->call.sql = NULL;
+    r->call.lane = NULL;
     p[P_ROUTE] = r->route != NULL ? r->route->key : NULL;
     p[P_TOKEN] = r->token;
     p[P_PATH] = r->route != NULL ? path_values(r) : NULL;
@@ -248,8 +263,13 @@ void call_build(struct request *r) {
     p[P_USER_AGENT] = user_agent(r);
     p[P_TRACE_ID] = trace_id(r);
     add_conditions(r);
+}
+
+void call_build(struct request *r) {
+    const char **p = r->call.parameters;
+
+    build_rest(r);
     build_body(r);
-    r->call.lane = NULL;
     r->before = r->route != NULL && r->route->before != NULL;
     if (r->before) {
         r->call.class = CALL_WRITE;
@@ -257,6 +277,32 @@ void call_build(struct request *r) {
     } else {
         choose_lane(r);
     }
+}
+
+void call_intake(struct request *r, const char *query, const char *body, const char *fault) {
+    const char **p = r->call.parameters;
+
+    build_rest(r);
+    p[P_ROUTE] = r->route->intake;
+    p[P_QUERY] = query;
+    p[P_BODY] = body;
+    p[P_BODY_FAULT] = fault;
+    p[P_IDEMPOTENCY_KEY] = p[P_IF_MATCH] = NULL;
+}
+
+void call_form(struct request *r, struct json_object *fields, const char *fault) {
+    const char **p = r->call.parameters;
+
+    call_query(r);
+    build_rest(r);
+    p[P_BODY] = fields != NULL ? object_text(r, fields) : NULL;
+    p[P_BODY_FAULT] = fault;
+}
+
+const char *call_form_fault(const struct request *r) {
+    return media_type_is(r->content_type, "multipart/form-data")                 ? NULL
+           : media_type_is(r->content_type, "application/x-www-form-urlencoded") ? "form"
+                                                                                 : "media-type";
 }
 
 void call_refused(struct request *r, const char *sqlstate) {

@@ -32,6 +32,17 @@ void call_close(void);
 /* Fills r->call. The query must be valid, see call_query(). */
 void call_build(struct request *r);
 
+struct json_object;
+
+/* A call of the route's intake; body: a piece of the file in base64. Texts are borrowed. */
+void call_intake(struct request *r, const char *query, const char *body, const char *fault);
+
+/* The call that the file was for: with the texts of the form, or with why there are none. */
+void call_form(struct request *r, struct json_object *fields, const char *fault);
+
+/* Why the Content-Type is not that of a form with a file; NULL where it is. */
+const char *call_form_fault(const struct request *r);
+
 /* After the call that went before: the real one. */
 void call_follow(struct request *r);
 

@@ -37,6 +37,7 @@ void clients_open(const struct config *c) {
                                                         : c->receive_timeout_ms);
     clients.limits[CLIENT_SENDING] = MS(c->send_timeout_ms);
     clients.limits[CLIENT_IDLE] = MS(c->idle_timeout_ms);
+    clients.limits[CLIENT_UPLOAD] = MS(c->upload_timeout_ms);
     clients.limits[CLIENT_REFUSED] = REFUSED_LIMIT;
     clients.limits[CLIENT_RESERVE] = RESERVE_LIMIT;
 }

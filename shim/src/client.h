@@ -18,6 +18,7 @@ enum client_phase {
     CLIENT_SENDING,   /* the reply is on its way */
     CLIENT_IDLE,      /* between two requests */
     CLIENT_REFUSED,   /* no more is read of it */
+    CLIENT_UPLOAD,    /* a file is on its way, with time for all of it */
     CLIENT_RESERVE,   /* one too many: it gets a moment and 503 */
     CLIENT_WAITING,   /* for the database, which has a limit of its own */
 };

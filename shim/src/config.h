@@ -40,6 +40,8 @@ struct config {
     unsigned idle_timeout_ms;
     unsigned header_limit;
     unsigned body_limit;
+    unsigned uploads;
+    unsigned upload_timeout_ms;
     unsigned max_connections;
     unsigned address_connections;
     unsigned streams, user_streams;

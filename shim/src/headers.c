@@ -131,6 +131,10 @@ static enum MHD_Result read_header(void *arg, enum MHD_ValueKind kind, const cha
     } else if (IS("Last-Event-ID")) {
         if (value_len > 0 && value_len < 19 && strspn(value, "0123456789") == value_len)
             r->last_event_id = value;
+    } else if (IS("Range")) {
+        only_one(r, &r->range, value);
+    } else if (IS("If-Range")) {
+        only_one(r, &r->if_range, value);
     } else if (IS("User-Agent")) {
         r->user_agent = value;
     } else if (IS("X-Request-Id")) {

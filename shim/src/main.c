@@ -20,6 +20,7 @@
 #include "reply.h"
 #include "request.h"
 #include "tls.h"
+#include "upload.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -84,6 +85,7 @@ int main(int argc, char **argv) {
     cookie_open(&config);
     call_open(&config);
     reply_open(&config);
+    upload_open(&config);
     pool_open(&config);
     catalogue_open();
     gauges_open();

@@ -6,6 +6,7 @@
 #include "limit.h"
 #include "pool.h"
 #include "stream.h"
+#include "upload.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -207,6 +208,8 @@ void metrics_write(struct buffer *out) {
     head(out, "streams_cut_total", "counter",
          "Replies in pages that were cut because the database did not go on.");
     buffer_format(out, "clinicq_streams_cut_total %llu\n", (unsigned long long) stream_cuts());
+    head(out, "uploads", "gauge", "Files that are on their way.");
+    buffer_format(out, "clinicq_uploads %u\n", upload_count());
     head(out, "rate_limited_total", "counter", "Requests that got 429 here, by limit.");
     for (enum limit i = 0; i < LIMITS; i++)
         buffer_format(out, "clinicq_rate_limited_total{limit=\"%s\"} %llu\n", limit_name(i),

@@ -1,5 +1,6 @@
 #include "reply.h"
 
+#include "base64.h"
 #include "config.h"
 #include "cookie.h"
 #include "cors.h"
@@ -26,6 +27,7 @@ struct reply {
     const char *headers; /* JSON object of strings, or NULL */
     bool problem;
     const struct page *page; /* the first of several; owner is the row that holds it */
+    uint64_t absent;         /* length of the body that a 304 stands for */
 };
 
 static const char *const every_reply[][2] = {
@@ -126,6 +128,16 @@ static bool is_taken(struct MHD_Response *response, const char *name) {
     return strcasecmp(name, "Content-Type") == 0 && MHD_get_response_header(response, name) != NULL;
 }
 
+/* Headers that tell how the body is to be read; they are never sent. */
+static bool is_for_us(const char *name) {
+    static const char *const names[] = {"Next-Page", "Body-Encoding", "Body-Length"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcasecmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
 /* Adds the headers that the database asks for. */
 static void add_headers(struct request *r, struct MHD_Response *response, const char *json) {
     struct header h;
@@ -135,7 +147,7 @@ static void add_headers(struct request *r, struct MHD_Response *response, const 
             log_request(LOG_ERROR, r->id, "a header of the database cannot be sent");
             return;
         }
-        if (json == NULL || strcasecmp(h.name, "Next-Page") == 0 ||
+        if (json == NULL || is_for_us(h.name) ||
             strncmp(h.name, FEED_HEADERS, strlen(FEED_HEADERS)) == 0)
             continue;
         if (strcmp(h.name, "Set-Session") == 0)
@@ -165,11 +177,22 @@ static void add_limits(struct MHD_Response *response, const struct limit_state *
     MHD_add_response_header(response, "RateLimit-Policy", policy);
 }
 
+/* A 304 has no body, so nobody reads it. */
+static ssize_t no_body(void *arg, uint64_t position, char *out, size_t size) {
+    (void) arg;
+    (void) position;
+    (void) out;
+    (void) size;
+    return MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
 static struct MHD_Response *make_response(struct request *r, const struct reply *reply) {
     if (reply->page != NULL && reply->page->is_feed)
         return events_begin(r, reply->owner, reply->page);
     if (reply->page != NULL)
         return stream_begin(r, reply->owner, reply->page);
+    if (reply->absent > 0)
+        return MHD_create_response_from_callback(reply->absent, 1024, no_body, NULL, NULL);
     if (reply->release != NULL)
         return MHD_create_response_from_buffer_with_free_callback_cls(
             reply->len, (void *) (uintptr_t) reply->body, reply->release, reply->owner);
@@ -341,29 +364,51 @@ static bool decode_string(char *text, size_t *len) {
     return is_string;
 }
 
-/* What the row holds. With 200 a JSON string that has a Content-Type of its own stands for the text
- * to be sent. False where it is none, or where the next page cannot be read. */
+static bool is_status(const PGresult *row, const char *status) {
+    return strcmp(PQgetvalue(row, 0, 0), status) == 0;
+}
+
+/* The bytes that a JSON string of base64 stands for. */
+static bool decode_bytes(struct page *page) {
+    if (page->len < 2 || page->text[0] != '"' || page->text[page->len - 1] != '"')
+        return false;
+    page->text++;
+    page->len -= 2;
+    return base64_decode(page->text, &page->len);
+}
+
+/* What the row holds. With 200 and 206 a JSON string that has a Content-Type of its own stands for
+ * the text to be sent, or with Body-Encoding for bytes. False where it is none, or where the next
+ * page cannot be read. */
 static bool read_page(const PGresult *row, struct page *page) {
     const char *headers = PQgetisnull(row, 0, 2) ? NULL : PQgetvalue(row, 0, 2);
-    char type[64];
+    char type[64], encoding[16], total[24];
 
     page->text = PQgetisnull(row, 0, 1) ? NULL : PQgetvalue(row, 0, 1);
     page->len = (size_t) PQgetlength(row, 0, 1);
     page->cursor[0] = '\0';
     page->is_feed = false;
-    if (headers == NULL || page->text == NULL || strcmp(PQgetvalue(row, 0, 0), "200") != 0)
+    page->total = 0;
+    if (headers == NULL || (page->text == NULL && !is_status(row, "304")))
+        return true;
+    find_header(headers, "Body-Length", total, sizeof(total));
+    page->total = strtoull(total, NULL, 10);
+    if (page->text == NULL || !(is_status(row, "200") || is_status(row, "206")))
         return true;
     find_header(headers, "Next-Page", page->cursor, sizeof(page->cursor));
     if (page->cursor[0] == '\0' && strcasestr(headers, "Next-Page") != NULL)
         return false;
+    find_header(headers, "Body-Encoding", encoding, sizeof(encoding));
+    if (strcmp(encoding, "base64") == 0)
+        return decode_bytes(page);
     read_feed(headers, page);
     find_header(headers, "Content-Type", type, sizeof(type));
     return page->text[0] != '"' || type[0] == '\0' || decode_string(page->text, &page->len);
 }
 
 bool reply_page(const PGresult *row, struct page *page) {
-    return is_reply(row) && strcmp(PQgetvalue(row, 0, 0), "200") == 0 && read_page(row, page) &&
-           page->text != NULL;
+    return is_reply(row) && (is_status(row, "200") || is_status(row, "206")) &&
+           read_page(row, page) && page->text != NULL;
 }
 
 /* The row of clinicq_api.call; owns the result. */
@@ -398,13 +443,15 @@ static enum MHD_Result reply_row(struct request *r, PGresult *row) {
         return result;
     }
     if (page.text == NULL || status == 204) {
-        result = send_reply(
-            r, &(struct reply){.status = (unsigned) status, .body = "", .headers = headers});
+        result = send_reply(r, &(struct reply){.status = (unsigned) status,
+                                               .body = "",
+                                               .headers = headers,
+                                               .absent = status == 304 ? page.total : 0});
         PQclear(row);
         return result;
     }
     /* the end of the connection is the end of an HTTP/1.0 reply: a part looks like the whole */
-    if (page.cursor[0] != '\0' && r->http_1_0) {
+    if (page.cursor[0] != '\0' && page.total == 0 && r->http_1_0) {
         PQclear(row);
         return reply_edge(r, EDGE_VERSION);
     }

@@ -13,6 +13,7 @@
 #include "metrics.h"
 #include "reply.h"
 #include "stream.h"
+#include "upload.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -95,10 +96,12 @@ static void request_done(struct call *call) {
     }
     if (r->refusal != NULL) {
         take_refusal_back(r, may_follow(call) ? NULL : pool_fault(call));
-    } else if (is_audited(r)) {
+    } else if (is_audited(r) && !upload_is_dropped(r)) {
         if (tell_refusal(r))
             return;
         take_refusal_back(r, "too many requests are waiting");
+    } else if (r->upload != NULL && upload_continue(r)) {
+        return;
     } else if (r->before && may_follow(call)) {
         PQclear(call->result);
         call->result = NULL;
@@ -112,6 +115,8 @@ static void request_done(struct call *call) {
         stream_continue(r);
         return;
     }
+    if (r->upload != NULL && upload_give_up(r))
+        return;
     r->stage = STAGE_ANSWER;
     http_resume(r->mhd);
 }
@@ -171,7 +176,7 @@ static enum edge choose_route(struct request *r) {
     if (r->route == NULL && r->match.node->all_open)
         return EDGE_METHOD;
     r->body_limit = r->route != NULL ? r->route->body_limit : 65536;
-    if (r->body_limit > request_limits.body_limit)
+    if (r->body_limit > request_limits.body_limit && (r->route == NULL || r->route->intake == NULL))
         r->body_limit = request_limits.body_limit;
     if (r->has_length && r->content_length > r->body_limit)
         return EDGE_TOO_LARGE;
@@ -264,6 +269,8 @@ enum MHD_Result request_headers(struct request *r, const char *method, const cha
     /* with a body on its way, now is the only moment to refuse it */
     if (refused || (r->edge != EDGE_NONE && (r->chunked || r->content_length > 0)))
         return reply_edge(r, r->edge);
+    if (r->edge == EDGE_NONE && r->route != NULL && r->route->intake != NULL && !preflight)
+        return upload_begin(r);
     if (r->has_length && r->route != NULL && r->route->takes_fields)
         buffer_reserve(&r->body, (size_t) r->content_length);
     if (r->chunked || r->content_length > 0)
@@ -274,24 +281,31 @@ enum MHD_Result request_headers(struct request *r, const char *method, const cha
 
 enum MHD_Result request_body(struct request *r, const char *data, size_t len) {
     bool keep = r->route != NULL && r->route->takes_fields;
+    enum MHD_Result taken = MHD_YES;
 
     if (r->edge == EDGE_TOO_LARGE || r->body.len + r->body_dropped + len > r->body_limit) {
         r->edge = EDGE_TOO_LARGE;
         r->body_dropped += len;
         return r->body_dropped < r->body_limit + DROP_MAX ? MHD_YES : MHD_NO;
     }
+    if (r->upload != NULL)
+        taken = upload_body(r, data, len);
     if (keep)
         buffer_add(&r->body, data, len);
     else
         r->body_dropped += len;
-    return MHD_YES;
+    return taken;
 }
 
 enum MHD_Result request_complete(struct request *r) {
     switch (r->stage) {
+    case STAGE_ADMISSION:
+        return upload_admitted(r);
     case STAGE_BODY:
         break;
     case STAGE_ANSWER:
+        if (upload_is_at_headers(r))
+            r->stage = STAGE_HEADERS;
         return r->edge != EDGE_NONE ? reply_edge(r, r->edge) : reply_call(r);
     default:
         return MHD_YES;
@@ -300,6 +314,8 @@ enum MHD_Result request_complete(struct request *r) {
         return reply_edge(r, r->edge);
     if (r->method == OPTIONS)
         return r->preflight ? reply_preflight(r) : reply_options(r);
+    if (r->upload != NULL)
+        return upload_end(r);
     call_build(r);
     if (!pool_submit(&r->call))
         return reply_edge(r, EDGE_QUEUE_FULL);
@@ -333,6 +349,7 @@ void request_free(struct request *r) {
     PQclear(r->call.result);
     stream_free(r);
     events_free(r);
+    upload_free(r);
     PQclear(r->refusal);
     catalogue_drop(r->catalogue);
     buffer_free(&r->body);

@@ -13,7 +13,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum request_stage { STAGE_HEADERS, STAGE_BODY, STAGE_WAITING, STAGE_ANSWER, STAGE_ANSWERED };
+enum request_stage {
+    STAGE_HEADERS,
+    STAGE_ADMISSION,
+    STAGE_BODY,
+    STAGE_WAITING,
+    STAGE_ANSWER,
+    STAGE_ANSWERED
+};
 
 #define REQUEST_ID_MAX 64
 
@@ -59,6 +66,8 @@ struct request {
     const char *idempotency_key;
     const char *if_match;
     const char *if_none_match;
+    const char *range;
+    const char *if_range;
     const char *user_agent;
     const char *last_event_id; /* a number, or NULL */
     uint64_t content_length;
@@ -74,6 +83,7 @@ struct request {
     size_t body_limit;
     size_t body_dropped;
 
+    struct upload *upload;       /* a file on its way, owned; NULL: none */
     struct stream *stream;       /* a reply in pages, owned; NULL: none */
     struct event_stream *events; /* a stream of events, owned; NULL: none */
     bool before;                 /* the call that goes before the real one */

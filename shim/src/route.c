@@ -57,6 +57,13 @@ static bool parse_class(const char *text, enum call_class *out) {
     return false;
 }
 
+static char *prefixed_key(const char *prefix, const char *key) {
+    struct buffer text = {0};
+
+    buffer_format(&text, "%s %s", prefix, key);
+    return text.data;
+}
+
 static bool parse_route(struct json_object *from, struct route *r) {
     const char *key = member_text(from, "key");
     const char *path = member_text(from, "path");
@@ -76,12 +83,11 @@ static bool parse_route(struct json_object *from, struct route *r) {
     r->body_limit = limit > 0 ? (size_t) limit : 65536;
     r->key = memory_text(key);
     r->path = memory_text(path);
-    if (member_true(from, "before")) {
-        struct buffer before = {0};
-
-        buffer_format(&before, "BEFORE %s", key);
-        r->before = before.data;
-    }
+    if (member_true(from, "before"))
+        r->before = prefixed_key("BEFORE", key);
+    if (strcmp(body, "file") == 0)
+        r->intake = prefixed_key("INTAKE", key);
+    r->ranges = member_true(from, "ranges");
     r->lane = lane != NULL ? memory_text(lane) : NULL;
     return true;
 }
@@ -238,6 +244,7 @@ void catalogue_drop(struct catalogue *c) {
         free(c->routes[i].key);
         free(c->routes[i].path);
         free(c->routes[i].before);
+        free(c->routes[i].intake);
         free(c->routes[i].lane);
     }
     for (size_t i = 0; i < c->problem_count; i++) {

@@ -24,6 +24,8 @@ struct route {
     bool takes_fields;
     bool open;
     char *before; /* the key of the call that goes before, or NULL */
+    char *intake; /* ... of the calls that take a file piece by piece, or NULL */
+    bool ranges;  /* its query gets the headers Range and If-Range */
     size_t body_limit;
     char *lane; /* body field, or NULL */
 };

@@ -72,11 +72,11 @@ static ssize_t read_page(void *arg, uint64_t position, char *out, size_t size) {
 
 struct MHD_Response *stream_begin(struct request *r, PGresult *row, const struct page *first) {
     struct stream *s = r->stream = memory_zero(1, sizeof(*s));
-    struct MHD_Response *response =
-        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, read_page, r, NULL);
+    struct MHD_Response *response = MHD_create_response_from_callback(
+        first->total > 0 ? first->total : MHD_SIZE_UNKNOWN, BLOCK, read_page, r, NULL);
 
     /* libmicrohttpd 0.9.75 would send a last chunk */
-    if (r->method == HEAD && response != NULL)
+    if (r->method == HEAD && first->total == 0 && response != NULL)
         MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
     s->row = row;
     s->page = *first;

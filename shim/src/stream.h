@@ -18,6 +18,7 @@ struct page {
     char *text;
     size_t len;
     char cursor[1024]; /* header Next-Page; "" where none follows */
+    uint64_t total;    /* header Body-Length: bytes of all pages; 0 where it is not known */
     bool is_feed;      /* a stream of events begins with it, behind this position */
     int64_t position;
     int64_t topic;

@@ -71,6 +71,11 @@ INSERT INTO clinicq.route (method, path, function, class, body, lane, who, summa
     ('GET', '/api/follow/{code}/', 'clinicq_api.follow_visit', 'read', 'none', NULL, '{anyone}', 'One visit of today by the code on its slip, without log-in.', true),
     ('GET', '/api/board/', 'clinicq_api.get_board', 'read', 'none', NULL, '{admin,doctor,assistant,display}', 'What a screen shows: who is called and where to, and who is next.', true),
 
+    ('GET', '/api/prescriptions/', 'clinicq_api.list_prescriptions', 'read', 'none', NULL, '{admin,doctor,assistant}', 'Prescriptions, newest first, of a visit= or a patient=.', true),
+    ('GET', '/api/prescriptions/{id}/', 'clinicq_api.get_prescription', 'read', 'none', NULL, '{admin,doctor,assistant}', 'One prescription.', true),
+    ('DELETE', '/api/prescriptions/{id}/', 'clinicq_api.remove_prescription', 'write', 'none', NULL, '{admin,doctor}', 'Hide a prescription; nothing is destroyed.', true),
+    ('GET', '/api/prescriptions/{id}/image/', 'clinicq_api.get_image', 'read', 'none', NULL, '{anyone}', 'The image of a prescription, by its signed address.', true),
+
     ('GET', '/api/reports/', 'clinicq_api.list_reports', 'read', 'none', NULL, '{admin,reporter}', 'The reports there are, with their parameters.', true),
     ('GET', '/api/reports/{name}/', 'clinicq_api.get_report', 'slow', 'none', NULL, '{admin,reporter}', 'A report as JSON or CSV.', true),
 
@@ -86,6 +91,12 @@ INSERT INTO clinicq.route (method, path, function, class, body, lane, who, summa
     ('POST', '/api/users/{id}/unlock/', 'clinicq_api.unlock_user', 'write', 'none', NULL, '{admin}', 'Let a user try to log in again at once after wrong log-ins.', true),
     ('POST', '/api/users/{id}/totp_reset/', 'clinicq_api.reset_totp', 'write', 'none', NULL, '{admin}', 'Take away the second factor of a user who has lost it; ends the sessions.', true)
 ON CONFLICT (method, path) DO NOTHING;
+
+-- The multipart form round an image may be as large as the body of another route; how large the image, the database says.
+INSERT INTO clinicq.route (method, path, function, class, body, body_limit, intake, who, summary, shipped) VALUES
+    ('POST', '/api/prescriptions/', 'clinicq_api.create_prescription', 'slow', 'file', 104923136, 'clinicq_api.take_upload', '{admin,doctor}', 'Keep an image for a visit (visit, image).', true)
+ON CONFLICT (method, path) DO NOTHING;
+UPDATE clinicq.route SET ranges = true WHERE shipped AND function = 'clinicq_api.get_image';
 
 UPDATE clinicq.route SET secret = true WHERE shipped AND method <> 'GET' AND function IN ('clinicq_api.log_in', 'clinicq_api.refresh',
     'clinicq_api.change_password', 'clinicq_api.enrol_totp', 'clinicq_api.confirm_totp', 'clinicq_api.remove_totp',

@@ -16,6 +16,9 @@ BEGIN
             ('room_session', ARRAY['room_id']),
             ('priority_class', ARRAY['clinic_id,rank']),
             ('app_user', ARRAY['id', 'password_hash']),
+            ('prescription', ARRAY['id']),
+            ('image', ARRAY['id']),
+            ('signing_key', ARRAY['name', 'key']),
             ('setting', ARRAY['name'])) AS t (name, arguments)
     LOOP
         EXECUTE format('CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.%I '

@@ -12,6 +12,7 @@ my $visit = new_visit($queue);
 my $user = new_user('assistant');
 my %id = (
     '/api/queues/' => $queue, '/api/patients/' => $visit->{patient}, '/api/visits/' => $visit->{id}, '/api/users/' => $user->{id},
+    '/api/prescriptions/' => new_prescription($visit->{id})->{id},
 );
 
 sub path ($route) {
@@ -23,8 +24,9 @@ my $search = '?q=nobody';
 my @gets = grep { $_->{method} eq 'GET' } ROUTES;
 ok(@gets >= 11, 'the routes are known');
 
-# Exports are texts in pages, and grow with each event, their own included: 55_export.t has their rules. 58_events.t has those of streams.
-for my $route (grep { $_->{path} !~ m{^/api/audit/(?:export|seals|snapshot)/|/events$} } @gets) {
+# Exports are texts in pages, and grow with each event, their own included: 55_export.t has their rules, 58_events.t
+# those of streams, 25_prescriptions.t those of images.
+for my $route (grep { $_->{path} !~ m{^/api/audit/(?:export|seals|snapshot)/|/events$|/image/$} } @gets) {
     my $path = path($route);
     # A look at the audit log is an event of it: days without one stay the same.
     my $query = $path =~ /search/ ? $search : $path eq '/api/audit/' ? '?to=2000-01-01' : '';
@@ -70,7 +72,7 @@ for my $template (sort keys %methods) {
 
 # Addresses that are none.
 for my $path ('/', '/api', '/api/', '/api/nothing/', '/api/queues/1/2/', '/api/queues.json', '/api//queues/', '//api/queues/',
-    '/API/queues/', '/api/queues//', '/api/visits/1/destroy/', '/admin/', '/robots.txt', '/api/prescriptions', '/api/queues/./',
+    '/API/queues/', '/api/queues//', '/api/visits/1/destroy/', '/admin/', '/robots.txt', '/api/prescription', '/api/queues/./',
     '/api/patients/../queues/', '/api%2Fqueues/', '/api/queues%2F', '/api/queues%00/', '/favicon.ico') {
     my $reply = call(GET => $path, as => 'admin');
     my $why = faults_in($reply, 404, 'detail');

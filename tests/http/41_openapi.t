@@ -27,7 +27,7 @@ for my $path (sort keys %{ $api->{paths} }) {
         my $streams = $path =~ m{/events$};
         is($headers, $streams ? 'Last-Event-ID' : $method eq 'get' ? 'If-None-Match' : !@{ $it->{security} } ? '' : $one ? 'Idempotency-Key If-Match' : 'Idempotency-Key', "... which are $headers");
         my $answers = join ' ', grep { /^\d+$/ } sort keys %{ $it->{responses} };
-        is(join(' ', keys %{ $it->{responses}{'2XX'}{content} }), $streams ? 'text/event-stream' : 'application/json', '... its type');
+        is(join(' ', sort keys %{ $it->{responses}{'2XX'}{content} }), $streams ? 'text/event-stream' : $path =~ /image/ ? 'application/pdf image/*' : 'application/json', '... its type');
         is($answers, $streams ? '' : $method eq 'get' ? '304' : !@{ $it->{security} } ? '' : $one ? '409 412 422' : '409 422', "... with the answers $answers");
         my ($in_path, $others) = map { my $in = $_; [grep { ($_->{in} eq 'path') eq $in } @own] } 1, '';
         is(join(' ', map { $_->{name} } @$in_path), join(' ', $path =~ /\{(\w+)\}/g), '... its path parameters');
@@ -44,7 +44,7 @@ for my $route (ROUTES) {
     my $it = $operation{"$route->{method} $route->{path}"};
     my $open = $route->{who}[0] eq 'anyone';
     is(scalar @{ $it->{security} }, $open ? 0 : 1, "$route->{method} $route->{path}: security");
-    is(ref $it->{requestBody}, $route->{body} eq 'fields' ? 'HASH' : '', '... a body where there is one');
+    is(ref $it->{requestBody}, $route->{body} ne 'none' ? 'HASH' : '', '... a body where there is one');
     like($it->{description}, qr/\b$_\b/, "... names $_") for @{ $route->{who} };
 }
 
@@ -75,9 +75,11 @@ call(POST => '/api/priorities/', as => 'admin', json => { name => 'first', rank 
 call(POST => "/api/patients/$visit->{patient}/access/", as => 'admin', json => { username => 'doctor' });
 for my $route (grep { $_->{path} !~ /logout/ } ROUTES) {
     my ($family) = $route->{path} =~ m{^/api/(\w+)};
-    my $path = path_of($route, id => $id{$family}, registration_number => $visit->{patient}, username => 'doctor', name => 'no_shows', rank => $route->{method} eq 'DELETE' ? 77 : 10, code => $visit->{follow});
-    my $answer = call($route->{method} => $path . ($path =~ /search/ ? '?q=x' : ''), as => 'admin', $route->{body} eq 'fields' ? (json => {}) : ());
-    ok($answer->{status} =~ /^(?:20[014]|400|409)$/ && ($answer->{status} == 204 || defined $answer->{json} || ($answer->{headers}{'content-type'} // '') =~ /ndjson/), "$route->{method} $route->{path} answers")
+    my $prescription = $family eq 'prescriptions' ? new_prescription($visit->{id}) : {};
+    my $path = path_of($route, id => $prescription->{id} // $id{$family}, registration_number => $visit->{patient}, username => 'doctor', name => 'no_shows', rank => $route->{method} eq 'DELETE' ? 77 : 10, code => $visit->{follow});
+    ($path) = $prescription->{image_url} =~ m{(/api/.*)} if $path =~ /image/;
+    my $answer = call($route->{method} => $path . ($path =~ /search/ ? '?q=x' : ''), as => 'admin', $route->{body} eq 'fields' ? (json => {}) : $route->{body} eq 'file' ? (body => '--x--', type => 'multipart/form-data; boundary=x') : ());
+    ok($answer->{status} =~ /^(?:20[014]|400|409)$/ && ($answer->{status} == 204 || defined $answer->{json} || ($answer->{headers}{'content-type'} // '') =~ /ndjson|image/), "$route->{method} $route->{path} answers")
         or diag("$answer->{status} $answer->{content}");
 }
 

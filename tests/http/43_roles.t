@@ -16,7 +16,7 @@ my %has = ((map { $_ => [$_] } @roles), 'no role' => [], 'doctor and display' =>
 
 sub ask ($route, $token, %how) {
     my $path = path_of($route, id => 999_999_999, registration_number => '98-98-998');
-    return call($route->{method} => $path, (defined $token ? (token => $token) : ()), ($route->{body} eq 'fields' ? (json => {}) : ()), %how);
+    return call($route->{method} => $path, (defined $token ? (token => $token) : ()), ($route->{body} eq 'fields' ? (json => {}) : $route->{body} eq 'file' ? (body => '--x--', type => 'multipart/form-data; boundary=x') : ()), %how);
 }
 sub may ($route, $who) {
     my %let = map { $_ => 1 } @{ $route->{who} }, 'any';

@@ -123,7 +123,7 @@ $$, 'comments of routed functions and clinicq.route.who say the same');
 SELECT is_empty($$
     SELECT p.oid::regprocedure FROM pg_proc p
     WHERE p.pronamespace = 'clinicq_api'::regnamespace AND p.proname NOT IN ('call', 'catalogue', 'gauges', 'feed_advance', 'feed')
-        AND 'clinicq_api.' || p.proname NOT IN (SELECT unnest(ARRAY[function, before]) FROM clinicq.route WHERE function IS NOT NULL AND before IS NOT NULL UNION SELECT function FROM clinicq.route)
+        AND 'clinicq_api.' || p.proname NOT IN (SELECT unnest(ARRAY[function, before]) FROM clinicq.route WHERE function IS NOT NULL AND before IS NOT NULL UNION SELECT intake FROM clinicq.route WHERE intake IS NOT NULL UNION SELECT function FROM clinicq.route)
 $$, 'every function of clinicq_api has a route');
 
 SELECT * FROM finish();

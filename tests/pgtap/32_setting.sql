@@ -32,7 +32,12 @@ INSERT INTO tap.value VALUES
     ('priority_ageing_minutes', '{0,1440}', '{"",-1,1441,x}'),
     ('no_show_calls', '{1,20}', '{"",0,21,x}'),
     ('no_show_cool_down_minutes', '{0,1440}', '{"",-1,1441,x}'),
-    ('return_place', '{end,old}', '{"",start,"old end"}');
+    ('return_place', '{end,old}', '{"",start,"old end"}'),
+    ('image_limit_mib', '{1,100,20}', '{"",0,101,x,20m}'),
+    ('uploads_of_user', '{1,1000,16}', '{"",0,1001,x}'),
+    ('upload_minutes', '{1,60,5}', '{"",0,61,x}'),
+    ('assistants_upload_images', '{on,off}', '{"",ON,yes}'),
+    ('audit_images', '{off,on}', '{"",ON,yes}');
 SELECT set_eq('SELECT name FROM clinicq.settings()', 'SELECT name FROM tap.value', 'every setting is tried here');
 SELECT set_eq('SELECT name, value FROM clinicq.setting', 'SELECT name, default_value FROM clinicq.settings()', 'migrate() writes the defaults');
 SELECT is_empty($$ SELECT name FROM clinicq.settings() WHERE length(description) < 20 OR description !~ '\.$' $$, 'every setting says what it means');

@@ -14,6 +14,11 @@ SELECT clinicq.open_visit(to_char(n, '"01-00-"FM000'), n % 3 + 1) FROM generate_
 SELECT clinicq.start_visit(1, 1), clinicq.enter_room(1), clinicq.finish_visit(1), clinicq.start_visit(2, 2), clinicq.mark_no_show(2);
 SELECT clinicq.transfer_visit(4, 3), clinicq.cancel_visit(5), clinicq.start_visit(6);
 SELECT clinicq.sign_in_room(2);
+INSERT INTO clinicq.image (sha256, size, media_type) VALUES (sha256('bytes'), 5, 'image/png');
+INSERT INTO clinicq.image_chunk (image_id, start, bytes) SELECT id, 0, 'bytes' FROM clinicq.image;
+INSERT INTO clinicq.prescription (visit_id, image_id, original_sha256, original_size, created_by) SELECT 1, id, sha256, size, 'ada' FROM clinicq.image;
+INSERT INTO clinicq.upload (id, user_id) SELECT substring(sha256('upload') FOR 16), id FROM clinicq.app_user WHERE username = 'ada';
+INSERT INTO clinicq.upload_chunk (upload_id, start, bytes) SELECT id, 0, 'bytes' FROM clinicq.upload;
 SELECT clinicq.remove_patient('01-00-150');
 SELECT clinicq.restrict_patient('01-00-003'), clinicq.grant_patient_access('01-00-003', 'ben');
 SELECT count(*) FROM clinicq.find_patients('Patient 7');

@@ -19,7 +19,7 @@ use Time::HiRes qw(time sleep);
 our @EXPORT = qw(
     call token login answers refused faults_in json wire connect_to read_all parse_reply
     db db_rows snapshot unchanged set_setting
-    new_name new_patient new_queue new_visit move new_user lock_visit ROUTES path_of
+    new_name new_patient new_queue new_visit new_prescription move new_user lock_visit ROUTES path_of
     start_shim run_shim log_lines wait_for url_port encode_utf8 sleep time
 );
 
@@ -213,6 +213,14 @@ sub new_queue (%fields) {
 
 sub new_visit ($queue, $patient = new_patient()->{registration_number}) {
     return done(call(POST => '/api/visits/', as => 'assistant', json => { patient => $patient, queue => $queue }), 201);
+}
+
+# A small image, unlike any other, kept for a visit.
+sub new_prescription ($visit) {
+    my $file = "\x89PNG\r\n\x1a\n\0\0\0\rIHDR" . new_name();
+    my $form = "--edge\r\nContent-Disposition: form-data; name=visit\r\n\r\n$visit\r\n"
+        . "--edge\r\nContent-Disposition: form-data; name=image; filename=x\r\n\r\n$file\r\n--edge--\r\n";
+    return done(call(POST => '/api/prescriptions/', as => 'doctor', body => $form, type => 'multipart/form-data; boundary=edge'), 201);
 }
 
 sub move ($visit, $move, %how) {
