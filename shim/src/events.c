@@ -19,9 +19,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-/* What the library asks for at once where the end of the reply is the end of the connection; chunks
- * are made in its memory of the connection. */
-#define BLOCK         128
+/* What is asked for at once where the end of the reply is the end of the connection; chunks are
+ * made in the library's memory of the connection. */
+#define BLOCK         1024
 #define RETRY_MS      2000
 #define RETRY_SPREAD  3000 /* so that not all come back at once */
 #define DEAD_AFTER_MS 30000
@@ -145,14 +145,13 @@ struct header_text {
     char name[64], value[512];
 };
 
-/* The first header that can be deleted by its text; Connection also says how the reply ends. */
+/* The first header. */
 static enum MHD_Result copy_header(void *arg, enum MHD_ValueKind kind, const char *name,
                                    const char *value) {
     struct header_text *h = arg;
 
     (void) kind;
-    if (strcmp(name, "Connection") == 0 || strlen(name) >= sizeof(h->name) ||
-        strlen(value) >= sizeof(h->value))
+    if (strlen(name) >= sizeof(h->name) || strlen(value) >= sizeof(h->value))
         return MHD_YES;
     snprintf(h->name, sizeof(h->name), "%s", name);
     snprintf(h->value, sizeof(h->value), "%s", value);
@@ -266,9 +265,10 @@ static void on_departure(struct loop_source *source, uint32_t events) {
 }
 
 struct MHD_Response *events_begin(struct request *r, PGresult *row, const struct page *first) {
-    struct event_stream *s = r->events = memory_zero(1, sizeof(*s));
+    struct event_stream *s = r->events = arena_alloc(&r->arena, sizeof(*s));
     unsigned dead_after = DEAD_AFTER_MS;
 
+    memset(s, 0, sizeof(*s));
     s->request = r;
     s->row = row;
     s->text = first->text;
@@ -289,7 +289,8 @@ struct MHD_Response *events_begin(struct request *r, PGresult *row, const struct
     client_stream(r->client);
     s->source.ready = on_departure;
     loop_watch(&s->source, r->client->fd, EPOLLRDHUP | EPOLLET);
-    s->response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, read_events, r, NULL);
+    s->response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, r->http_1_0 ? BLOCK : 1,
+                                                    read_events, r, NULL);
     return s->response;
 }
 
@@ -304,7 +305,6 @@ void events_free(struct request *r) {
     list_remove(&s->check);
     streams.count--;
     PQclear(s->row);
-    free(s);
     r->events = NULL;
 }
 

@@ -80,7 +80,7 @@ check "a stream of events begins at once" begun '^event: snapshot$'
 psql "$CLINICQ_DSN" -X -q -v ON_ERROR_STOP=1 -c "SELECT clinicq.create_queue('Proxied')" \
     -c "SELECT FROM clinicq.open_visit((SELECT registration_number FROM clinicq.patient WHERE name = 'Proxy Honest'), (SELECT id FROM clinicq.queue WHERE name = 'Proxied'))" >/dev/null
 check "and what happens passes while it lasts" begun '"move":"open"'
-kill "${pids[stream]}" 2>/dev/null
+stopped "$stream"
 
 # Smuggling. The route of the hidden request is asked for by nobody else, so it shows in the shim's log
 # if it ever arrives as a request. `-ign_eof` waits for nginx to close.
