@@ -8,7 +8,7 @@ CREATE FUNCTION clinicq_api.feed_advance(OUT "position" bigint, OUT keeper boole
 LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'clinicq_feed_advance';
 COMMENT ON FUNCTION clinicq_api.feed_advance() IS
-    'Gives committed events that have none their positions in the feed, and listeners of the channel clinicq_feed a notice. position: the last one of the feed, 0 if there is none; keeper: whether a keeper does the same as soon as there is something to do, so that asking once a second is enough. '
+    'Gives committed events that have none their positions in the feed, and listeners of the channel clinicq_feed a notice (one that names a user tells that a session of this user has ended). position: the last one of the feed, 0 if there is none; keeper: whether a keeper does the same as soon as there is something to do, so that asking once a second is enough. '
     'Errors: 55000 before migrate(). Who: the shim.';
 
 CREATE FUNCTION clinicq_api.feed(after bigint, most integer, OUT "position" bigint, OUT topic bigint, OUT age bigint, OUT staff text, OUT display text) RETURNS SETOF record

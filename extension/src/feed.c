@@ -98,6 +98,10 @@ bool feed_place(void) {
     return placed == PLACED_ONCE;
 }
 
+void feed_tell_session(int64 user_id) {
+    Async_Notify(CHANNEL, psprintf(INT64_FORMAT, user_id));
+}
+
 void feed_place_all(void) {
     if (XactReadOnly || RecoveryInProgress())
         return;

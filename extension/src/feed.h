@@ -20,6 +20,9 @@ extern bool feed_place(void);
 /* Does so until none is left; nothing where this transaction may not write. */
 extern void feed_place_all(void);
 
+/* When this transaction commits, streams of a user whose session has ended look for theirs. */
+extern void feed_tell_session(int64 user_id);
+
 /* The last position, 0 if there is none, as the statement in progress sees it. */
 extern int64 feed_last(void);
 

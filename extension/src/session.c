@@ -8,6 +8,7 @@
 #include "cache.h"
 #include "dispatch.h"
 #include "error.h"
+#include "feed.h"
 #include "fmgr.h"
 #include "json.h"
 #include "query.h"
@@ -37,9 +38,10 @@ QUERY(session_delete_expired,
       INT8OID);
 QUERY(
     session_delete,
-    "DELETE FROM clinicq.session WHERE token_hash = $1 AND expires_at > now() RETURNING in_cookie",
+    "DELETE FROM clinicq.session WHERE token_hash = $1 AND expires_at > now() RETURNING in_cookie, user_id",
     BYTEAOID);
-QUERY(session_delete_one, "DELETE FROM clinicq.session WHERE id = $1 AND ($2 = 0 OR user_id = $2)",
+QUERY(session_delete_one,
+      "DELETE FROM clinicq.session WHERE id = $1 AND ($2 = 0 OR user_id = $2) RETURNING user_id",
       INT8OID, INT8OID);
 QUERY(session_delete_all, "DELETE FROM clinicq.session WHERE user_id = $1", INT8OID);
 QUERY(session_by_token,
@@ -284,7 +286,10 @@ bool session_log_out(const char *token, bool *in_cookie) {
     args[0] = sha256_datum(token);
     SPI_connect();
     found = query_write(&session_delete, args, NULL) > 0;
-    *in_cookie = found && DatumGetBool(row_value(0, 1, &isnull));
+    if (found) {
+        *in_cookie = DatumGetBool(row_value(0, 1, &isnull));
+        feed_tell_session(row_int64(0, 2));
+    }
     SPI_finish();
     return found;
 }
@@ -292,13 +297,17 @@ bool session_log_out(const char *token, bool *in_cookie) {
 bool session_end(int64 session_id, int64 user_id) {
     Datum args[2] = {Int64GetDatum(session_id), Int64GetDatum(user_id)};
 
-    return query_write(&session_delete_one, args, NULL) > 0;
+    if (query_write(&session_delete_one, args, NULL) == 0)
+        return false;
+    feed_tell_session(row_int64(0, 1));
+    return true;
 }
 
 void session_end_all(int64 user_id) {
     Datum args[1] = {Int64GetDatum(user_id)};
 
-    query_write(&session_delete_all, args, NULL);
+    if (query_write(&session_delete_all, args, NULL) > 0)
+        feed_tell_session(user_id);
 }
 
 void session_append_list(StringInfo json, int64 user_id, const char *token) {

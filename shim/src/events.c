@@ -351,6 +351,17 @@ static void check(struct event_stream *s, int64_t now) {
         check_soon(s, now);
 }
 
+void events_check_user(const char *user) {
+    int64_t now = clock_us();
+
+    for (struct list *n = streams.all.next; n != &streams.all; n = n->next) {
+        struct event_stream *s = list_item(n, struct event_stream, node);
+
+        if (s->request->actor != NULL && strcmp(s->request->actor, user) == 0)
+            check(s, now);
+    }
+}
+
 void events_checked(struct request *r) {
     struct event_stream *s = r->events;
     struct page page;

@@ -22,6 +22,8 @@ struct MHD_Response *events_begin(struct request *r, PGresult *row, const struct
 /* The call that looks at the session again has ended. */
 void events_checked(struct request *r);
 void events_free(struct request *r);
+/* A session of the user has ended: perhaps that of a stream. */
+void events_check_user(const char *user);
 /* Events have come. */
 void events_wake(void);
 /* Ends each stream in order; its client will come back. */

@@ -250,7 +250,10 @@ static void receive(void) {
         return;
     }
     while ((notice = PQnotifies(feed.pg)) != NULL) {
-        feed.told = true;
+        if (notice->extra[0] != '\0')
+            events_check_user(notice->extra);
+        else
+            feed.told = true;
         PQfreemem(notice);
     }
     while (feed.state > CONNECTING && feed.state != IDLE && !PQisBusy(feed.pg)) {

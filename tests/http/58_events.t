@@ -112,6 +112,15 @@ my $used = db("SELECT max(last_used_at) FROM clinicq.session s JOIN clinicq.app_
 ok(defined $used, 'the session is there');
 call(POST => '/api/auth/logout/', token => $guest->{token});
 ok($ended->until(sub { $ended->{end} }) && $pair->until(sub { $pair->{end} }), 'log-out ends the streams, in order');
+my $quick = new_user('assistant');
+my @held = map { Screen->new('/api/board/events', token => $quick->{token}, url => $_) } $ENV{CLINICQ_URL}, $shim->{url};
+$_->events(1) for @held;
+my $elder = Screen->new('/api/board/events', token => login($quick->{username}, $quick->{password})->{json}{token});
+$elder->events(1);
+my $began = time;
+call(POST => '/api/auth/logout/', token => $quick->{token});
+ok($held[0]->until(sub { $held[0]{end} }, 10) && time - $began < 5, '... at once, whichever shim was told');
+ok(!$elder->until(sub { $elder->{closed} }, 0.5), '... and another session of the user has its own');
 my $barred = new_user('assistant');
 my $revoked = Screen->new('/api/board/events', token => $barred->{token}, url => $shim->{url});
 $revoked->events(1);
