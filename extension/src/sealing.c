@@ -5,6 +5,7 @@
 #include "access/xlog.h"
 #include "actor.h"
 #include "cache.h"
+#include "commands/dbcommands.h"
 #include "event_line.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -113,7 +114,7 @@ static void write_lines(const PendingLine *line) {
     if (line == NULL)
         return;
     write_lines(line->next);
-    ereport(LOG, errmsg_internal("clinicq seal: %s", line->text), errhidestmt(true),
+    ereport(LOG, errmsg_internal("clinicq seal %s", line->text), errhidestmt(true),
             errhidecontext(true));
 }
 
@@ -154,6 +155,7 @@ static void log_when_committed(const Seal *seal) {
     PendingLine *line;
 
     initStringInfo(&out);
+    appendStringInfo(&out, "of %s: ", get_database_name(MyDatabaseId));
     seal_line(seal, &out);
     line = MemoryContextAlloc(TopMemoryContext, offsetof(PendingLine, text) + out.len + 1);
     line->subtransaction = GetCurrentSubTransactionId();
