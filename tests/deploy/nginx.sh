@@ -56,6 +56,14 @@ check_is "and leads pages to https" "$(curl -s -o /dev/null -w '%{redirect_url}'
 check_is "but not the challenge of a certificate authority" "$(curl -s -o /dev/null -w '%{http_code}' -H 'Host: clinic.example' "http://127.0.0.1:$http/.well-known/acme-challenge/x")" 404
 head -c 1100000 /dev/zero >"$work/large"
 check_is "a body above the limit: 413, in JSON" "$(through "$origin/api/patients/" -H "$authorization" -H 'Content-Type: application/json' -H Expect: --data-binary "@$work/large" | cut -c 1-10)" '{"detail":'
+{
+    printf '\211PNG\r\n\032\n\0\0\0\rIHDR'
+    cat "$work/large"
+} >"$work/image"
+doctor=$(through "$origin/api/auth/login/" -d "username=${CLINICQ_DOCTOR%%:*}" -d "password=${CLINICQ_DOCTOR#*:}" |
+    sed 's/.*"token":"\([^"]*\)".*/\1/')
+check_is "an image of that size passes" "$(through "$origin/api/prescriptions/" -H "Authorization: Token $doctor" -F visit=999999999 -F "image=@$work/image")" \
+    '{"detail":"no visit 999999999"}'
 
 # The client: the address that nginx sees, whatever headers say.
 register() {
