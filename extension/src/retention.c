@@ -20,7 +20,6 @@
 #include "setting.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(clinicq_apply_retention);
@@ -64,7 +63,6 @@ QUERY(seals_end,
 QUERY(month_differences,
       "SELECT count(*) FROM clinicq_audit.verify($1, $2) WHERE problem <> 'retention unreadable'",
       TIMESTAMPTZOID, TIMESTAMPTZOID);
-QUERY(lock_wait, "SELECT set_config('lock_timeout', '" LOCK_WAIT "', true)");
 QUERY(log_lock, "LOCK TABLE clinicq.audit_event IN ACCESS EXCLUSIVE MODE");
 
 static void run(const char *statement) {
@@ -182,46 +180,15 @@ static void require_proof(const Month *month) {
                 errhint("SELECT * FROM clinicq_audit.verify() tells what was changed."));
 }
 
-/*
- * In a transaction below this one, so that nobody waits behind us while we rest. The seals first:
- * who seals reads the log.
- */
-static bool try_lock(void) {
-    MemoryContext memory = CurrentMemoryContext;
-    ResourceOwner owner = CurrentResourceOwner;
-    volatile bool locked = true;
-
-    BeginInternalSubTransaction(NULL);
-    MemoryContextSwitchTo(memory);
-    PG_TRY();
-    {
-        query_write(&seals_lock, NULL, NULL);
-        query_write(&lock_wait, NULL, NULL);
-        query_write(&log_lock, NULL, NULL);
-        ReleaseCurrentSubTransaction();
-    }
-    PG_CATCH();
-    {
-        ErrorData *error;
-
-        MemoryContextSwitchTo(memory);
-        error = CopyErrorData();
-        if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
-            ReThrowError(error);
-        FlushErrorState();
-        RollbackAndReleaseCurrentSubTransaction();
-        FreeErrorData(error);
-        locked = false;
-    }
-    PG_END_TRY();
-    MemoryContextSwitchTo(memory);
-    CurrentResourceOwner = owner;
-    return locked;
+/* The seals first: who seals reads the log. */
+static void take_locks(void *arg) {
+    query_write(&seals_lock, NULL, NULL);
+    query_write(&log_lock, NULL, NULL);
 }
 
 static void lock_log(void) {
     for (int i = 0; i < LOCK_TRIES; i++) {
-        if (try_lock())
+        if (query_try(LOCK_WAIT, take_locks, NULL))
             return;
         CHECK_FOR_INTERRUPTS();
         pg_usleep(LOCK_REST_US);
