@@ -13,7 +13,8 @@ typedef enum OwnLock {
     LOCK_FEED,
     LOCK_MIGRATION,
     LOCK_PATIENT_INPUT,
-    LOCK_IDEMPOTENCY_KEY
+    LOCK_IDEMPOTENCY_KEY,
+    LOCK_IMAGE
 } OwnLock;
 
 /* Of this database. What runs after it in READ COMMITTED sees what the one before has done. */

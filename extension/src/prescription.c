@@ -6,6 +6,7 @@
 #include "funcapi.h"
 #include "image_address.h"
 #include "json.h"
+#include "own_lock.h"
 #include "query.h"
 #include "registration.h"
 #include "restriction.h"
@@ -19,9 +20,6 @@ QUERY(visit_hold,
       "SELECT p.id, p.restricted FROM clinicq.visit v JOIN clinicq.patient p ON p.id = v.patient_id"
       " WHERE v.id = $1 AND p.removed_at IS NULL FOR KEY SHARE OF p",
       INT8OID);
-/* Two that bring the same image at once: the second waits, and then finds it. */
-QUERY(image_lock,
-      "SELECT pg_advisory_xact_lock(hashtextextended('image ' || encode($1, 'hex'), 0))", BYTEAOID);
 QUERY(image_find, "SELECT id FROM clinicq.image WHERE sha256 = $1 FOR KEY SHARE", BYTEAOID);
 QUERY(image_insert,
       "INSERT INTO clinicq.image (sha256, size, media_type) VALUES ($1, $2, $3) RETURNING id",
@@ -72,9 +70,12 @@ QUERY(images_delete,
 static int64 keep_image(const Upload *upload) {
     Datum args[3] = {upload->sha256, Int64GetDatum(upload->stored),
                      CStringGetTextDatum(upload->media_type)};
+    uint64 key;
     int64 id;
 
-    query_write(&image_lock, args, NULL);
+    /* Two that bring the same image at once: the second waits, and then finds it. */
+    memcpy(&key, VARDATA_ANY(DatumGetByteaPP(upload->sha256)), sizeof key);
+    own_lock(LOCK_IMAGE, key);
     if (query_write(&image_find, args, NULL) > 0)
         return row_int64(0, 1);
     query_write(&image_insert, args, NULL);
