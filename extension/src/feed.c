@@ -62,6 +62,7 @@ QUERY(feed_open_visits,
       INT8OID, INT8ARRAYOID, DATEARRAYOID);
 
 static bool written = false; /* by this transaction */
+static uint64 placed = 0;    /* at once, the last time */
 
 static void transaction_ended(XactEvent event, void *arg) {
     if (!written)
@@ -84,10 +85,14 @@ Datum clinicq_feed_wake(PG_FUNCTION_ARGS) {
     PG_RETURN_POINTER(NULL);
 }
 
+long feed_rest_us(void) {
+    return Min(25000, 2000 * (long) Max(1, placed));
+}
+
 bool feed_place(void) {
     Datum args[1] = {Int32GetDatum(PLACED_ONCE)};
-    uint64 placed;
 
+    placed = 0;
     if (query_write(&feed_unplaced, NULL, NULL) == 0)
         return false;
     /* One assigner at a time: its snapshot is taken after the lock, which ends after its commit. */

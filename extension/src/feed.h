@@ -17,6 +17,9 @@ extern void feed_init(void);
  */
 extern bool feed_place(void);
 
+/* How long to rest after it: the more came at once, the more one commit may serve. */
+extern long feed_rest_us(void);
+
 /* Does so until none is left; nothing where this transaction may not write. */
 extern void feed_place_all(void);
 

@@ -24,9 +24,8 @@
 #include "visit.h"
 #include "worker.h"
 
-#define BACKOFF_MS    60000
-#define PURGED_ONCE   1000
-#define FEED_PAUSE_US 5000 /* where events come thick and fast, one commit serves several */
+#define BACKOFF_MS  60000
+#define PURGED_ONCE 1000
 
 extern PGDLLEXPORT void clinicq_keeper_database_main(Datum arg);
 
@@ -245,7 +244,7 @@ void clinicq_keeper_database_main(Datum arg) {
             }
         }
         if (kind == WORKER_FEED)
-            pg_usleep(FEED_PAUSE_US);
+            pg_usleep(feed_rest_us());
         worker_wait(ConfigReloadPending ? 0 : Max(wait, 10));
     }
     proc_exit(0);
