@@ -200,7 +200,8 @@ void seven_years_before(char limit[INSTANT + 1], const char *at) {
 
 /* A time as "2018-02-01T00:00:00Z", or with a fraction, before the limit to the second. */
 static bool is_before(struct json_object *to, const char *limit) {
-    return to != NULL && *limit != '\0' && strncmp(json_object_get_string(to), limit, 19) <= 0;
+    return to != NULL && json_object_get_string_len(to) > 19 && *limit != '\0' &&
+           strncmp(json_object_get_string(to), limit, 19) <= 0;
 }
 
 bool removal_parse(const struct event *event, const char *limit, uint64_t *first, uint64_t *last) {
