@@ -55,7 +55,7 @@ for my $status (sort keys %outcomes) {
     my $reply = call($method => $path, %how, headers => { Origin => $origin });
     is($reply->{status}, $status, "$method $path from a browser");
     is(cors($reply), 'access-control-allow-credentials access-control-allow-origin access-control-expose-headers', "... $status carries the permission");
-    is($reply->{headers}{'access-control-expose-headers'}, 'ETag, Idempotency-Replayed', '... and lets pages read these two headers');
+    is($reply->{headers}{'access-control-expose-headers'}, 'ETag, Idempotency-Replayed, RateLimit-Limit, RateLimit-Policy, RateLimit-Remaining, RateLimit-Reset, Retry-After, X-Request-Id', '... and lets pages read these headers');
     is($reply->{headers}{'access-control-allow-origin'}, $origin, '... for this origin');
     like($reply->{headers}{vary}, qr/\bOrigin\b/i, '... Vary: Origin');
     is($reply->{headers}{'cache-control'}, 'no-store', '... and is not kept');

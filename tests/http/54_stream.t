@@ -16,7 +16,7 @@ DECLARE
     reply clinicq_api.reply;
 BEGIN
     PERFORM public.clinicq_test_fail() WHERE n >= (query->>'fail')::int;
-    PERFORM pg_sleep(8) WHERE n = (query->>'sleep')::int;
+    PERFORM pg_sleep(5) WHERE n = (query->>'sleep')::int;
     SELECT coalesce((query->>'status')::int, 200),
         to_json(coalesce(query->>'text', '') || repeat('page ' || n || E' "\\\\" \u00e9\U0001F600' || E'\r\n', (query->>'bytes')::int / 20)),
         json_strip_nulls(json_build_object('Content-Type', 'text/csv; charset=utf-8', 'Content-Disposition', 'attachment; filename="a.csv"',
@@ -90,20 +90,30 @@ for my $case (['fail=3', 'a refusal', 2], ['stuck=1', 'a page that names itself 
 is(metric('streams_cut_total') - $cuts, 2, 'each cut is counted');
 ok((grep { /"level":"warning".*the reply was cut/ } log_lines()) >= 2, '... and logged');
 is(call(GET => '/api/test/pages/?pages=5&bytes=20&fail=1', as => 'admin')->{status}, 409, 'what fails at the first page is an answer');
-my $killed = connect_to();
-syswrite $killed, head('/api/test/pages/?pages=5&bytes=4000&sleep=3');
 my $waits = q{FROM pg_stat_activity WHERE usename = 'clinicq_shim' AND wait_event = 'PgSleep'};
-ok(wait_for(5, sub { db("SELECT count(*) $waits") }), 'a page that takes long');
-db("SELECT pg_terminate_backend(pid) $waits");
-my ($bytes, $closed) = read_all($killed, 5);
-ok($closed && !(dechunk((split /\r\n\r\n/, $bytes, 2)[1]))[1], 'its backend killed: the connection is cut');
+# A page is asked for twice: what is lost once is not noticed.
+sub killed ($times) {
+    my $socket = connect_to();
+    syswrite $socket, head('/api/test/pages/?pages=2&bytes=4000&sleep=2');
+    for (1 .. $times) {
+        ok(wait_for(5, sub { db("SELECT count(*) $waits") }), 'a page that takes long');
+        db("SELECT pg_terminate_backend(pid, 1000) $waits");
+    }
+    my ($bytes, $closed) = read_all($socket, 12);
+    return ($closed, dechunk((split /\r\n\r\n/, $bytes, 2)[1]));
+}
+my ($closed, $body, $ended) = killed(1);
+ok($ended, 'its backend killed: the reply goes on');
+is(() = $body =~ /page 2 /g, 200, '... and is whole');
+($closed, $body, $ended) = killed(2);
+ok($closed && !$ended, 'the second one killed as well: the connection is cut');
 answers(call(GET => '/api/test/pages/?pages=2&bytes=20', as => 'admin'), 200, 'the next one is served');
 my $user = new_user('assistant');
 my $slow = connect_to();
 syswrite $slow, "GET /api/test/pages/?pages=400&bytes=700000 HTTP/1.1\r\nHost: a\r\nAuthorization: Token $user->{token}\r\n\r\n";
 IO::Select->new($slow)->can_read(5);
 answers(call(PATCH => "/api/users/$user->{id}/", as => 'admin', json => { disabled => JSON::PP::true() }), 200, 'a user is shut out in the middle of it');
-($bytes, $closed) = read_all($slow, 15);
+(my $bytes, $closed) = read_all($slow, 15);
 ok($closed && !(dechunk((split /\r\n\r\n/, $bytes, 2)[1]))[1], '... and gets no more pages');
 cmp_ok(length $bytes, '<', 60_000_000, '... but what was on its way');
 
