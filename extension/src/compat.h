@@ -12,6 +12,9 @@
 #include "utils/acl.h"
 #include "utils/rel.h"
 #include "utils/regproc.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 /* EXECUTE on a function, whatever the server calls the check. */
 static inline AclResult cq_function_aclcheck(Oid function, Oid role) {

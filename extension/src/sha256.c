@@ -2,6 +2,7 @@
 
 #include "common/cryptohash.h"
 #include "common/sha2.h"
+#include "compat.h"
 
 Datum sha256_datum(const char *value) {
     bytea *hash = palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
