@@ -11,7 +11,7 @@ $$;
 SELECT is(tap.code('12345678901234567890', 59 / 30, 8), '94287082', 'RFC 6238, appendix B: 59 s');
 SELECT is(tap.code('12345678901234567890', 1111111109 / 30, 8), '07081804', 'and 1111111109 s');
 CREATE FUNCTION tap.now_code(shift integer DEFAULT 0) RETURNS text LANGUAGE sql AS $$
-    SELECT tap.code(t.secret, extract(epoch FROM clock_timestamp())::bigint / 30 + shift)
+    SELECT tap.code(t.secret, floor(extract(epoch FROM clock_timestamp()))::bigint / 30 + shift)
     FROM clinicq.totp t JOIN clinicq.app_user u ON u.id = t.user_id WHERE u.username = 'ada'
 $$;
 CREATE FUNCTION tap.log_in(options text DEFAULT '{}') RETURNS jsonb LANGUAGE sql AS $$
