@@ -62,7 +62,8 @@ struct config;
 void pool_open(const struct config *c);
 /* False when the queue of the class is full, and after pool_close(); the lane is dropped then. */
 bool pool_submit(struct call *call);
-/* Of a call that is done without what it was made for: the outcome, or the SQLSTATE. */
+/* Of a call that is done without what it was made for: the outcome, or the SQLSTATE, which lasts as
+ * long as the result. */
 const char *pool_fault(const struct call *call);
 /* Takes a call back: its connection is closed if it was in flight. */
 void pool_abandon(struct call *call);

@@ -104,10 +104,10 @@ static const char *take_page(struct request *r) {
 void stream_continue(struct request *r) {
     const char *fault = take_page(r);
 
+    if (fault != NULL)
+        cut(r, fault); /* it may stand in the result */
     PQclear(r->call.result);
     r->call.result = NULL;
-    if (fault != NULL)
-        cut(r, fault);
     client_phase(r->client, CLIENT_SENDING);
     http_resume(r->mhd);
 }

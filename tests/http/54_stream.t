@@ -161,7 +161,7 @@ cmp_ok(memory() - $before, '<', ($ENV{CLINICQ_SHIM_BINARY} // '') =~ /sanitize/ 
 my $last = ask_for(4);
 $shim->signal('TERM');
 my ($rest, $shut) = read_all($last, 10);
-my ($body, $ended) = dechunk((split /\r\n\r\n/, $rest, 2)[1]);
+($body, $ended) = dechunk((split /\r\n\r\n/, $rest, 2)[1]);
 ok($ended && $body =~ /page 4 .*page 4 /s, 'a reply on its way is finished at the end of the shim');
 is($shim->wait, 0, 'exit code 0');
 my $cut = start_shim(CLINICQ_DRAIN_TIMEOUT_MS => 300);
