@@ -251,7 +251,7 @@ static void build_rest(struct request *r) {
     const char **p = r->call.parameters;
 
     r->call.class = r->route != NULL ? r->route->class : CALL_READ;
-    r->call.safe = r->method == GET || r->method == HEAD;
+    r->call.safe = r->route == NULL || r->method == GET || r->method == HEAD;
     r->call.sql = NULL;
     r->call.lane = NULL;
     p[P_ROUTE] = r->route != NULL ? r->route->key : NULL;

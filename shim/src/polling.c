@@ -20,6 +20,7 @@ void polling_open(struct polling *polling, const char *sql,
                   int64_t (*take)(const struct call *call, const char *text)) {
     polling->take = take;
     polling->call.class = CALL_SLOW;
+    polling->call.safe = true;
     polling->call.sql = sql;
     polling->call.done = answered;
     list_init(&polling->call.queue);
