@@ -86,7 +86,7 @@ COMMENT ON FUNCTION clinicq_api.delivery_image(bigint, integer, bigint, integer)
 CREATE FUNCTION clinicq_api.list_deliveries(path text[], query jsonb, body text) RETURNS clinicq_api.reply
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_list_deliveries';
 COMMENT ON FUNCTION clinicq_api.list_deliveries(text[], jsonb, text) IS
-    'Deliveries to the outside, the newest first, of a state (state), a channel (channel), with how many there are of each that is not done. What was sent is not shown. Who: admin.';
+    'Deliveries to the outside, the newest first, of a state (state), a channel (channel); cursor= pages. What was sent is not shown. Who: admin.';
 
 CREATE FUNCTION clinicq_api.get_delivery(path text[], query jsonb, body text) RETURNS clinicq_api.reply
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_get_delivery';

@@ -32,6 +32,8 @@ END
 $ownership$;
 
 GRANT EXECUTE ON FUNCTION clinicq_api.call, clinicq_api.catalogue, clinicq_api.gauges, clinicq_api.feed_advance, clinicq_api.feed TO clinicq_shim;
+GRANT EXECUTE ON FUNCTION clinicq_api.delivery_settings, clinicq_api.take_deliveries, clinicq_api.renew_delivery, clinicq_api.delivery_done,
+    clinicq_api.delivery_failed, clinicq_api.delivery_image TO clinicq_deliver;
 GRANT EXECUTE ON FUNCTION clinicq_audit.spreadsheet_text, clinicq_audit.export, clinicq_audit.export_rows,
     clinicq_audit.snapshot_patients, clinicq_audit.patient_rows, clinicq_audit.snapshot_visits, clinicq_audit.visit_rows,
     clinicq_audit.snapshot_queues, clinicq_audit.queue_rows, clinicq_audit.snapshot, clinicq_audit.apply_retention,

@@ -8,15 +8,15 @@ BEGIN
     LOCK TABLE pg_catalog.pg_authid IN SHARE ROW EXCLUSIVE MODE;
     FOREACH wanted IN ARRAY ARRAY['clinicq_owner', 'clinicq_admin', 'clinicq_doctor',
         'clinicq_assistant', 'clinicq_display', 'clinicq_auditor', 'clinicq_reporter',
-        'clinicq_shim']
+        'clinicq_shim', 'clinicq_deliver']
     LOOP
         IF pg_catalog.to_regrole(wanted) IS NULL THEN
             EXECUTE pg_catalog.format('CREATE ROLE %I %s', wanted,
-                CASE wanted WHEN 'clinicq_shim' THEN 'LOGIN' ELSE 'NOLOGIN' END);
+                CASE WHEN wanted IN ('clinicq_shim', 'clinicq_deliver') THEN 'LOGIN' ELSE 'NOLOGIN' END);
         END IF;
         SELECT * INTO STRICT found FROM pg_catalog.pg_roles WHERE rolname = wanted;
         IF found.rolsuper OR found.rolcreaterole OR found.rolcreatedb OR found.rolreplication
-            OR found.rolbypassrls OR found.rolcanlogin IS DISTINCT FROM (wanted = 'clinicq_shim')
+            OR found.rolbypassrls OR found.rolcanlogin IS DISTINCT FROM (wanted IN ('clinicq_shim', 'clinicq_deliver'))
         THEN
             RAISE EXCEPTION 'role % exists with attributes that ClinicQ does not give it', wanted
                 USING ERRCODE = 'duplicate_object',
@@ -48,15 +48,23 @@ COMMENT ON ROLE clinicq_display IS 'ClinicQ: shows the board in the waiting room
 COMMENT ON ROLE clinicq_auditor IS 'ClinicQ: reads the audit log.';
 COMMENT ON ROLE clinicq_reporter IS 'ClinicQ: reads reports.';
 COMMENT ON ROLE clinicq_shim IS 'ClinicQ: the HTTP shim logs in as this; it may execute a handful of functions of clinicq_api.';
+COMMENT ON ROLE clinicq_deliver IS 'ClinicQ: clinicq-shim deliver logs in as this; it may take deliveries from the outbox and say what became of them.';
 
 -- A statement that waits or runs for too long gives its connection back; its parameters
--- (tokens, passwords, names) never reach the server log.
-ALTER ROLE clinicq_shim SET statement_timeout = '8s';
-ALTER ROLE clinicq_shim SET lock_timeout = '5s';
-ALTER ROLE clinicq_shim SET idle_in_transaction_session_timeout = '10s';
-ALTER ROLE clinicq_shim SET log_parameter_max_length = 0;
-ALTER ROLE clinicq_shim SET log_parameter_max_length_on_error = 0;
--- A refusal is an answer, not an event of the server; the shim logs what is one. A slow statement is
--- one: log stands above error.
-ALTER ROLE clinicq_shim SET log_min_messages = log;
-ALTER ROLE clinicq_shim SET jit = off;
+-- (tokens, passwords, names) never reach the server log. A refusal is an answer, not an event of the
+-- server; the shim logs what is one. A slow statement is one: log stands above error.
+DO $settings$
+DECLARE
+    role text;
+    setting text;
+BEGIN
+    FOREACH role IN ARRAY ARRAY['clinicq_shim', 'clinicq_deliver'] LOOP
+        FOREACH setting IN ARRAY ARRAY['statement_timeout = ''8s''', 'lock_timeout = ''5s''',
+            'idle_in_transaction_session_timeout = ''10s''', 'log_parameter_max_length = 0',
+            'log_parameter_max_length_on_error = 0', 'log_min_messages = log', 'jit = off']
+        LOOP
+            EXECUTE pg_catalog.format('ALTER ROLE %I SET %s', role, setting);
+        END LOOP;
+    END LOOP;
+END
+$settings$;

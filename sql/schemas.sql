@@ -16,7 +16,7 @@ GRANT USAGE ON SCHEMA clinicq TO clinicq_admin, clinicq_doctor, clinicq_assistan
     clinicq_display, clinicq_auditor, clinicq_reporter;
 GRANT USAGE ON SCHEMA clinicq_audit TO clinicq_auditor, clinicq_admin;
 GRANT USAGE ON SCHEMA clinicq_report TO clinicq_admin, clinicq_reporter;
-GRANT USAGE ON SCHEMA clinicq_api TO clinicq_shim;
+GRANT USAGE ON SCHEMA clinicq_api TO clinicq_shim, clinicq_deliver;
 
 -- An index names the operator class of pg_trgm, which may stand in a schema that is closed to others.
 DO $trgm$

@@ -7,6 +7,7 @@
 #include "fmgr.h"
 #include "keeper.h"
 #include "lib/stringinfo.h"
+#include "outbox.h"
 #include "query.h"
 #include "sealing.h"
 
@@ -29,6 +30,7 @@ Datum clinicq_gauges(PG_FUNCTION_ARGS) {
     SPI_connect();
     count = unsealed_count(&seconds);
     is_signed = !seal_last(&last) || last.is_signed;
+    outbox_append_gauges(&out);
     SPI_finish();
     gauge(&out, "keeper_running", "Whether a keeper works for this database.", keeper_is_running());
     gauge(&out, "audit_unsealed_events", "Committed events that no seal holds yet, up to 50000.",

@@ -7,6 +7,7 @@
 #include "idempotency.h"
 #include "log_in.h"
 #include "miscadmin.h"
+#include "outbox.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
 #include "query.h"
@@ -60,6 +61,7 @@ static bool job_expired(void) {
 
     more = idempotency_purge(PURGED_ONCE) >= PURGED_ONCE || more;
     more = uploads_purge(100) >= 100 || more;
+    more = outbox_purge(PURGED_ONCE) >= PURGED_ONCE || more;
     return log_in_purge(PURGED_ONCE) >= PURGED_ONCE || more;
 }
 
@@ -71,6 +73,11 @@ static bool job_feed(void) {
     return feed_place();
 }
 
+static bool job_outbox(void) {
+    outbox_notify();
+    return false;
+}
+
 typedef struct Job {
     const char *name;
     bool (*run)(void);
@@ -79,6 +86,7 @@ typedef struct Job {
     int backoff_ms;
     char fault[200]; /* the last error, which is told once */
     WorkerKind kind;
+    uint32 wake; /* by which it is due at once */
 } Job;
 
 static Job jobs[] = {
@@ -88,7 +96,8 @@ static Job jobs[] = {
     {"expired", job_expired, .interval_ms = 60000},
     {"partitions", job_partitions, .interval_ms = 3600000},
     {"summaries", job_summaries, .interval_ms = 60000},
-    {"feed", job_feed, .interval_ms = 1000, .kind = WORKER_FEED},
+    {"feed", job_feed, .interval_ms = 1000, .kind = WORKER_FEED, .wake = WAKE_FEED},
+    {"outbox", job_outbox, .interval_ms = 3600000, .kind = WORKER_FEED, .wake = WAKE_OUTBOX},
 };
 
 void keeper_init(void) {
@@ -108,7 +117,11 @@ bool keeper_feeds(void) {
 }
 
 void keeper_wake_feed(void) {
-    worker_wake(WORKER_FEED);
+    worker_wake(WORKER_FEED, WAKE_FEED);
+}
+
+void keeper_wake_outbox(void) {
+    worker_wake(WORKER_FEED, WAKE_OUTBOX);
 }
 
 /* What it does is done as the owner of the tables: nothing of theirs runs as a superuser. */
@@ -212,10 +225,10 @@ static Job *next_job(long *wait) {
 
 /* Whoever woke this process has left it something to do. */
 static void heed_wake(void) {
-    if (!worker_was_woken())
-        return;
+    uint32 what = worker_was_woken();
+
     for (int i = 0; i < lengthof(jobs); i++)
-        if (jobs[i].kind == kind && jobs[i].backoff_ms == 0)
+        if (jobs[i].kind == kind && (jobs[i].wake & what) != 0 && jobs[i].backoff_ms == 0)
             jobs[i].due = 0;
 }
 

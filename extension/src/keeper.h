@@ -17,4 +17,7 @@ extern bool keeper_is_running(void);
 extern bool keeper_feeds(void);
 extern void keeper_wake_feed(void);
 
+/* Something was written to the outbox, and committed. */
+extern void keeper_wake_outbox(void);
+
 #endif

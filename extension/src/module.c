@@ -13,6 +13,7 @@
 #include "gather.h"
 #include "keeper.h"
 #include "look.h"
+#include "outbox.h"
 #include "seal.h"
 #include "seal_memory.h"
 #include "sealing.h"
@@ -35,6 +36,7 @@ void _PG_init(void) {
     seal_key_init();
     seal_memory_init();
     feed_init();
+    outbox_init();
     keeper_init();
     MarkGUCPrefixReserved("clinicq");
 }

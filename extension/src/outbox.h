@@ -31,15 +31,25 @@ extern bool channel_find(const char *name, Channel *channel);
 /* Whether the settings say where it leads; what it sends meanwhile could only wait. */
 extern bool channel_is_on(Channel channel);
 
-/* Writes a delivery; payload: a JSON object, NULL for {}. Returns its id; 0 where the image is in the
- * outbox for this channel already. */
+/* The setting outbox_rates: of a channel, a second; NULL, or what is wrong with a value. */
+extern int channel_rate(Channel channel);
+extern const char *outbox_rates_fault(const char *value);
+
+/* Writes a delivery; payload: a JSON object, NULL for {}. Returns its id; 0 where the image is in
+ * the outbox for this channel already. */
 extern int64 outbox_add(Channel channel, const char *purpose, const char *payload,
                         const DeliveryRefs *refs);
 
 /* An image is to be stored outside, where the setting image_store says so. */
 extern void outbox_add_image(int64 image_id);
 
-/* What messages about visits of a patient hold, and deliveries of them, go. For erasing. */
+/* Images are about to be erased, an int8[]: what is stored of them outside goes too. */
+extern void outbox_remove_images(Datum images);
+
+/* Lets one be tried now. P0002: none; QC409: it is done, or being sent. */
+extern void outbox_retry(int64 id);
+
+/* Deliveries about visits of a patient go. For erasing. */
 extern void outbox_erase(int64 patient_id);
 
 /* Removes up to so many that were done outbox_keep_days ago; how many it were. */

@@ -10,6 +10,7 @@
 #include "funcapi.h"
 #include "idempotency.h"
 #include "json.h"
+#include "outbox.h"
 #include "patient.h"
 #include "prescription.h"
 #include "query.h"
@@ -196,6 +197,7 @@ Datum clinicq_erase_patient(PG_FUNCTION_ARGS) {
     query_write(&patient_erase, args, NULL);
     idempotency_forget_patient(patient);
     prescriptions_erase(patient);
+    outbox_erase(patient);
     erased = erase_from_audit(patient);
     initStringInfo(&detail);
     appendStringInfoChar(&detail, '{');

@@ -6,6 +6,7 @@
 #include "funcapi.h"
 #include "image_address.h"
 #include "json.h"
+#include "outbox.h"
 #include "own_lock.h"
 #include "query.h"
 #include "registration.h"
@@ -88,13 +89,16 @@ bool prescription_create(int64 visit_id, const char *original_sha256) {
     const Actor *actor = actor_current();
     Datum args[6] = {Int64GetDatum(visit_id)};
     Upload upload;
+    int64 image_id;
     bool is_new;
 
     if (query_write(&visit_hold, args, NULL) == 0)
         error_not_found("visit", psprintf(INT64_FORMAT, visit_id));
     sight_require(row_int64(0, 1), row_bool(0, 2));
     upload_take(original_sha256, &upload);
-    args[1] = Int64GetDatum(keep_image(&upload));
+    image_id = keep_image(&upload);
+    outbox_add_image(image_id);
+    args[1] = Int64GetDatum(image_id);
     args[2] = upload.original_sha256;
     args[3] = Int64GetDatum(upload.received);
     args[4] = Int64GetDatum(actor->user_id);
@@ -140,6 +144,7 @@ void prescriptions_erase(int64 patient_id) {
     if (isnull)
         return;
     query_write(&prescriptions_void, args, NULL);
+    outbox_remove_images(images);
     args[0] = images;
     query_write(&images_delete, args, NULL);
 }
@@ -151,7 +156,8 @@ void prescription_append_json(StringInfo json, uint64 row) {
     appendStringInfoChar(json, '{');
     json_int(json, "id", id);
     json_int(json, "visit", row_int64(row, 2));
-    json_text(json, "drive_file_id", "");
+    json_text(json, "drive_file_id", row_isnull(row, 11) ? "" : row_text(row, 11));
+    json_text(json, "drive_url", row_isnull(row, 12) ? "" : row_text(row, 12));
     json_text(json, "image_url", image_address(id));
     json_text(json, "media_type", row_text(row, 4));
     json_int(json, "size", row_int64(row, 5));

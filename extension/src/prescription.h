@@ -12,7 +12,7 @@
 /* The columns that prescription_append_json reads, and the tables they come from. */
 #define PRESCRIPTION_COLUMNS                                                              \
     "pr.id, pr.visit_id, pr.created_at, i.media_type, i.size, pr.created_by, i.id, p.id," \
-    " p.restricted, encode(i.sha256, 'hex')"
+    " p.restricted, encode(i.sha256, 'hex'), i.drive_file_id, i.drive_url"
 #define PRESCRIPTION_TABLES                                                   \
     "clinicq.prescription pr JOIN clinicq.image i ON i.id = pr.image_id"      \
     " JOIN clinicq.visit v ON v.id = pr.visit_id"                             \

@@ -1,10 +1,12 @@
 #include "setting.h"
 
 #include "actor.h"
+#include "address.h"
 #include "cache.h"
 #include "error.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "outbox.h"
 #include "query.h"
 #include "registration.h"
 #include "totp.h"
@@ -134,6 +136,60 @@ static const SettingRule rules[SETTING_COUNT] = {
         {"audit_images", "on", .choices = "on off",
          .description =
              "Whether who looks at the image of a prescription is in the audit log: on or off."},
+    [SETTING_PUBLIC_URL] =
+        {"public_url", "", .fault = address_base_fault,
+         .description =
+             "Where the clinic is reached from outside, as https://clinic.example; for links and for what far sides call back. Empty: not at all."},
+    [SETTING_IMAGE_STORE] =
+        {"image_store", "none", .choices = "none drive s3",
+         .description =
+             "Where images of prescriptions are stored besides here: none, drive or s3."},
+    [SETTING_DRIVE_FOLDER] =
+        {"drive_folder", "", .fault = address_word_fault,
+         .description =
+             "Id of the folder of Google Drive that images go to, shared with the service account; empty: the channel drive is off."},
+    [SETTING_S3_ENDPOINT] =
+        {"s3_endpoint", "", .fault = address_base_fault,
+         .description = "Address of the S3-compatible store; empty: the channel s3 is off."},
+    [SETTING_S3_REGION] = {"s3_region", "us-east-1", .fault = address_word_fault,
+                           .description = "Region of the S3-compatible store."},
+    [SETTING_S3_BUCKET] = {"s3_bucket", "", .fault = address_word_fault,
+                           .description = "Bucket of the S3-compatible store."},
+    [SETTING_S3_PREFIX] = {"s3_prefix", "", .fault = address_path_fault,
+                           .description = "What the keys in the bucket begin with, as images/."},
+    [SETTING_SMS_ACCOUNT] =
+        {"sms_account", "", .fault = address_word_fault,
+         .description = "Twilio's account, AC and 32 digits; empty: the channel sms is off."},
+    [SETTING_SMS_FROM] =
+        {"sms_from", "", .fault = address_sender_fault,
+         .description =
+             "The number that SMS come from, as +14155550100, or a messaging service, as MG and 32 digits."},
+    [SETTING_EMAIL_SERVER] =
+        {"email_server", "", .fault = address_mail_server_fault,
+         .description =
+             "Where e-mail is handed over, as smtp://mail.example:587 or smtps://mail.example; empty: the channel email is off."},
+    [SETTING_EMAIL_TLS] =
+        {"email_tls", "required", .choices = "required off",
+         .description =
+             "Whether smtp:// has to be upgraded to TLS (STARTTLS) before anything is said: required or off."},
+    [SETTING_EMAIL_FROM] = {"email_from", "", .fault = address_email_fault,
+                            .description = "The address that e-mail comes from."},
+    [SETTING_EMAIL_USER] = {"email_user", "", .fault = address_word_fault,
+                            .description = "Who logs in to the mail server; empty: nobody does."},
+    [SETTING_OUTBOX_RATES] =
+        {"outbox_rates", "20", .fault = outbox_rates_fault,
+         .description =
+             "Deliveries a second: one number for all channels, and others for some behind it, as in 20,sms=1,s3=50."},
+    [SETTING_OUTBOX_LEASE_SECONDS] =
+        {"outbox_lease_seconds", "120", .min = 5, .max = 3600,
+         .description =
+             "Seconds that a deliverer has for an attempt before another one may try; long ones are prolonged while they go on."},
+    [SETTING_OUTBOX_DEAD_HOURS] = {"outbox_dead_hours", "72", .min = 1, .max = 8760,
+                                   .description = "Hours after which a delivery is given up."},
+    [SETTING_OUTBOX_KEEP_DAYS] =
+        {"outbox_keep_days", "30", .min = 1, .max = 3650,
+         .description =
+             "Days that a delivery is kept after it was done; those of images are kept as long as the image."},
 };
 
 QUERY(settings_all, "SELECT name, value FROM clinicq.setting");

@@ -29,7 +29,7 @@ typedef struct WorkerState {
     WorkerKind kind;
     pid_t pid;
     Latch *latch;
-    pg_atomic_uint32 woken;
+    pg_atomic_uint32 woken; /* WAKE_... */
 } WorkerState;
 
 #define WORKERS_MAX (WORKER_KINDS * DATABASES_MAX)
@@ -120,20 +120,20 @@ bool worker_is_running(WorkerKind kind) {
     return is_worked_for(MyDatabaseId, kind);
 }
 
-void worker_wake(WorkerKind kind) {
+void worker_wake(WorkerKind kind, uint32 what) {
     WorkerState *worker;
 
     if (state == NULL)
         return;
     LWLockAcquire(state->lock, LW_SHARED);
     worker = find_worker(MyDatabaseId, kind);
-    if (worker != NULL && pg_atomic_exchange_u32(&worker->woken, 1) == 0)
+    if (worker != NULL && pg_atomic_fetch_or_u32(&worker->woken, what) == 0)
         SetLatch(worker->latch);
     LWLockRelease(state->lock);
 }
 
-bool worker_was_woken(void) {
-    return pg_atomic_exchange_u32(&self->woken, 0) != 0;
+uint32 worker_was_woken(void) {
+    return pg_atomic_exchange_u32(&self->woken, 0);
 }
 
 /* Debian's server finds the library of an extension below a destination folder by this name. */

@@ -21,9 +21,13 @@ extern void workers_init(void);
 /* Of a process: "clinicq keeper". */
 extern const char *worker_name(WorkerKind kind);
 
+/* What there is to do for a worker that is woken, as bits. */
+#define WAKE_FEED   0x01
+#define WAKE_OUTBOX 0x02
+
 /* Whether one of a kind works for the present database; and something for it to do. */
 extern bool worker_is_running(WorkerKind kind);
-extern void worker_wake(WorkerKind kind);
+extern void worker_wake(WorkerKind kind, uint32 what);
 
 /*
  * In such a process. The first connects it; false where another one does the same already, or
@@ -31,8 +35,8 @@ extern void worker_wake(WorkerKind kind);
  * that was changed.
  */
 extern bool worker_begin(Oid database, WorkerKind *kind);
-extern bool worker_was_woken(void);
-extern bool worker_is_wanted(void); /* the database is still one of those configured */
+extern uint32 worker_was_woken(void); /* for what, since the last time */
+extern bool worker_is_wanted(void);   /* the database is still one of those configured */
 extern void worker_wait(long ms);
 
 #endif

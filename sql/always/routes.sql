@@ -76,6 +76,13 @@ INSERT INTO clinicq.route (method, path, function, class, body, lane, who, summa
     ('DELETE', '/api/prescriptions/{id}/', 'clinicq_api.remove_prescription', 'write', 'none', NULL, '{admin,doctor}', 'Hide a prescription; nothing is destroyed.', true),
     ('GET', '/api/prescriptions/{id}/image/', 'clinicq_api.get_image', 'read', 'none', NULL, '{anyone}', 'The image of a prescription, by its signed address.', true),
 
+    ('GET', '/api/deliveries/', 'clinicq_api.list_deliveries', 'read', 'none', NULL, '{admin}', 'Deliveries to the outside, newest first, of a state= or a channel=.', true),
+    ('GET', '/api/deliveries/{id}/', 'clinicq_api.get_delivery', 'read', 'none', NULL, '{admin}', 'One delivery, with its last error and what the far side told.', true),
+    ('POST', '/api/deliveries/{id}/retry/', 'clinicq_api.retry_delivery', 'write', 'none', NULL, '{admin}', 'Try a delivery now that was given up or waits.', true),
+    ('GET', '/api/webhooks/', 'clinicq_api.list_webhooks', 'read', 'none', NULL, '{admin}', 'The endpoints that are told of visits.', true),
+    ('POST', '/api/webhooks/', 'clinicq_api.create_webhook', 'write', 'fields', NULL, '{admin}', 'Add an endpoint that is told of visits (url, moves, queues).', true),
+    ('DELETE', '/api/webhooks/{id}/', 'clinicq_api.remove_webhook', 'write', 'none', NULL, '{admin}', 'Remove an endpoint.', true),
+
     ('GET', '/api/reports/', 'clinicq_api.list_reports', 'read', 'none', NULL, '{admin,reporter}', 'The reports there are, with their parameters.', true),
     ('GET', '/api/reports/{name}/', 'clinicq_api.get_report', 'slow', 'none', NULL, '{admin,reporter}', 'A report as JSON or CSV.', true),
 

@@ -19,6 +19,7 @@ BEGIN
             ('prescription', ARRAY['id']),
             ('image', ARRAY['id']),
             ('signing_key', ARRAY['name', 'key']),
+            ('webhook', ARRAY['id']),
             ('setting', ARRAY['name'])) AS t (name, arguments)
     LOOP
         EXECUTE format('CREATE OR REPLACE TRIGGER clinicq_audit AFTER INSERT OR UPDATE OR DELETE ON clinicq.%I '
@@ -55,6 +56,10 @@ CREATE OR REPLACE TRIGGER clinicq_forget AFTER INSERT OR UPDATE OR DELETE OR TRU
 -- Events get their places in the feed as soon as they are committed.
 CREATE OR REPLACE TRIGGER clinicq_feed AFTER INSERT ON clinicq.visit_event
     FOR EACH STATEMENT EXECUTE FUNCTION clinicq.feed_wake();
+
+-- Deliveries are sent as soon as they are committed.
+CREATE OR REPLACE TRIGGER clinicq_outbox AFTER INSERT ON clinicq.outbox
+    FOR EACH STATEMENT EXECUTE FUNCTION clinicq.outbox_wake();
 
 -- Reports count a past day anew once one of its visits changes. The function looks whether it is past:
 -- a WHEN clause is parsed for each statement, and cost a move 18 %.

@@ -38,7 +38,7 @@ my $bytes = png(1000);
 my $reply = send_image($bytes);
 answers($reply, 201, 'a prescription');
 my $made = $reply->{json};
-is(join(' ', sort keys %$made), 'created_at created_by drive_file_id id image_url media_type size visit', 'all members');
+is(join(' ', sort keys %$made), 'created_at created_by drive_file_id drive_url id image_url media_type size visit', 'all members');
 is("$made->{visit} $made->{drive_file_id} $made->{media_type} $made->{size}", "$visit  image/png 1000", 'with their values');
 like($made->{image_url}, qr{^\Q$ENV{CLINICQ_URL}\E/api/prescriptions/$made->{id}/image/\?user=\d+&expires=\d+&signature=[0-9a-f]{64}$}, 'an absolute address');
 my $image = image_of($made);

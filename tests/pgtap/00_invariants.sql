@@ -44,7 +44,7 @@ SELECT is_empty($$
 $$, 'every trigger function stays with the superuser, out of the reach of clinicq_owner');
 SELECT is_empty($$
     SELECT signature FROM tap.routine
-    WHERE proname ~ '^(audit|forget|feed)_' AND prorettype = 'trigger'::regtype
+    WHERE proname ~ '^(audit|forget|feed|outbox)_' AND prorettype = 'trigger'::regtype
         AND has_function_privilege('clinicq_admin', oid, 'EXECUTE')
 $$, 'no trigger function can be attached by a ClinicQ role');
 SELECT is_empty($$
@@ -66,9 +66,13 @@ $$, ARRAY[
     'clinicq_api.catalogue()', 'clinicq_api.gauges()', 'clinicq_api.feed_advance()', 'clinicq_api.feed(bigint,integer)'
 ], 'the shim may execute call(), catalogue(), gauges() and the two of the feed, and nothing else');
 SELECT set_eq($$
+    SELECT proname::text FROM tap.routine WHERE has_function_privilege('clinicq_deliver', oid, 'EXECUTE')
+$$, ARRAY['delivery_settings', 'take_deliveries', 'renew_delivery', 'delivery_done', 'delivery_failed', 'delivery_image'],
+    'the deliverer may execute what concerns deliveries, and nothing else');
+SELECT set_eq($$
     SELECT rolname::text FROM pg_roles WHERE has_schema_privilege(oid, 'clinicq_api', 'USAGE')
         AND NOT rolsuper AND rolname !~ '^pg_' AND NOT pg_has_role(oid, 'clinicq_owner', 'USAGE')
-$$, ARRAY['clinicq_shim'], 'schema clinicq_api is closed to all but shim and owner');
+$$, ARRAY['clinicq_shim', 'clinicq_deliver'], 'schema clinicq_api is closed to all but shim, deliverer and owner');
 SELECT set_eq($$
     SELECT rolname::text FROM pg_roles, unnest(ARRAY['clinicq', 'clinicq_api', 'clinicq_audit']) AS s
     WHERE has_schema_privilege(oid, s, 'CREATE') AND NOT rolsuper AND NOT pg_has_role(oid, 'clinicq_owner', 'USAGE')
@@ -149,22 +153,23 @@ SELECT is_empty($$
     WHERE CASE c.relkind WHEN 'S' THEN has_sequence_privilege('clinicq_admin', c.oid, 'USAGE, SELECT, UPDATE') END
 $$, 'nor use a sequence');
 SELECT is_empty($$
-    SELECT c.oid::regclass FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    SELECT c.oid::regclass, r FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, unnest(ARRAY['clinicq_shim', 'clinicq_deliver']) AS r
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname ~ '^clinicq'
-        AND has_any_column_privilege('clinicq_shim', c.oid, 'SELECT, INSERT, UPDATE, REFERENCES')
-$$, 'the shim has no right on any table or view');
+        AND has_any_column_privilege(r, c.oid, 'SELECT, INSERT, UPDATE, REFERENCES')
+$$, 'shim and deliverer have no right on any table or view');
 SELECT is_empty($$
     SELECT rolname FROM pg_roles WHERE rolname ~ '^clinicq_'
         AND (rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls)
 $$, 'no role of ClinicQ has an attribute beyond LOGIN');
 SELECT set_eq($$
     SELECT rolname::text FROM pg_roles WHERE rolname ~ '^clinicq_' AND rolcanlogin
-$$, ARRAY['clinicq_shim', 'clinicq_dba'], 'of the roles of ClinicQ only the shim (and a DBA here) may log in');
+$$, ARRAY['clinicq_shim', 'clinicq_deliver', 'clinicq_dba'], 'of the roles of ClinicQ only shim and deliverer (and a DBA here) may log in');
 SELECT is((SELECT array_agg(s ORDER BY s) FROM pg_db_role_setting d, unnest(setconfig) AS s
-    WHERE setrole = 'clinicq_shim'::regrole AND s ~ '^(log_parameter|statement_timeout|lock_timeout|idle_in)'),
+    WHERE setrole = r::regrole AND s ~ '^(log_parameter|statement_timeout|lock_timeout|idle_in)'),
     ARRAY['idle_in_transaction_session_timeout=10s', 'lock_timeout=5s', 'log_parameter_max_length=0',
         'log_parameter_max_length_on_error=0', 'statement_timeout=8s'],
-    'the shim''s role gives connections back in time and keeps parameters out of the log');
+    r || ' gives connections back in time and keeps parameters out of the log')
+FROM unnest(ARRAY['clinicq_shim', 'clinicq_deliver']) AS r;
 SELECT is_empty($$
     SELECT oid::regclass FROM tap.relation WHERE relkind IN ('r') AND NOT relispartition
         AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = tap.relation.oid AND k.contype = 'p')

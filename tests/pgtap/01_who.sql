@@ -79,6 +79,8 @@ FROM tap.role r, (VALUES
     ('SELECT clinicq_api.gauges()', false),
     ('SELECT clinicq_api.feed_advance()', false),
     ('SELECT clinicq_api.feed(0, 1)', false),
+    ('SELECT clinicq_api.take_deliveries(''{sms}'', ''{1}'')', false),
+    ('SELECT clinicq_api.delivery_image(1, 1, 0, 1)', false),
     ('SELECT * FROM clinicq_api.list_users(NULL, NULL, NULL)', false),
     ('SELECT * FROM clinicq_audit.event', true)
 ) AS s (statement, for_auditor)
@@ -122,7 +124,8 @@ SELECT is_empty($$
 $$, 'comments of routed functions and clinicq.route.who say the same');
 SELECT is_empty($$
     SELECT p.oid::regprocedure FROM pg_proc p
-    WHERE p.pronamespace = 'clinicq_api'::regnamespace AND p.proname NOT IN ('call', 'catalogue', 'gauges', 'feed_advance', 'feed')
+    WHERE p.pronamespace = 'clinicq_api'::regnamespace AND p.proname NOT IN ('call', 'catalogue', 'gauges', 'feed_advance', 'feed',
+            'delivery_settings', 'take_deliveries', 'renew_delivery', 'delivery_done', 'delivery_failed', 'delivery_image')
         AND 'clinicq_api.' || p.proname NOT IN (SELECT unnest(ARRAY[function, before]) FROM clinicq.route WHERE function IS NOT NULL AND before IS NOT NULL UNION SELECT intake FROM clinicq.route WHERE intake IS NOT NULL UNION SELECT function FROM clinicq.route)
 $$, 'every function of clinicq_api has a route');
 

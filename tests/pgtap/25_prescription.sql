@@ -77,7 +77,7 @@ SELECT is(s.result->>'sqlstate', 'QC415', f.name || ' is not') FROM tap.sent s J
 
 -- A prescription of it.
 SELECT is((tap.made('doctor', '1', result->'body'->>'sha256') - 'headers' #- '{body,image_url}' #- '{body,created_at}')::text,
-    '{"body": {"id": 1, "size": 48, "visit": 1, "created_by": "p.doctor", "media_type": "image/png", "drive_file_id": ""}, "actor": 2, "status": 201}', 'a prescription')
+    '{"body": {"id": 1, "size": 48, "visit": 1, "drive_url": "", "created_by": "p.doctor", "media_type": "image/png", "drive_file_id": ""}, "actor": 2, "status": 201}', 'a prescription')
 FROM tap.sent WHERE name = 'png';
 SELECT is((SELECT string_agg(bytes, '' ORDER BY start) FROM clinicq.image_chunk WHERE image_id = 1), (SELECT bytes FROM tap.file WHERE name = 'png'), 'with all of its bytes');
 SELECT is((SELECT count(*) FROM clinicq.upload WHERE media_type = 'image/png'), 0::bigint, 'its upload is gone');

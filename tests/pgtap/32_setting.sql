@@ -37,7 +37,24 @@ INSERT INTO tap.value VALUES
     ('uploads_of_user', '{1,1000,16}', '{"",0,1001,x}'),
     ('upload_minutes', '{1,60,5}', '{"",0,61,x}'),
     ('assistants_upload_images', '{on,off}', '{"",ON,yes}'),
-    ('audit_images', '{off,on}', '{"",ON,yes}');
+    ('audit_images', '{off,on}', '{"",ON,yes}'),
+    ('public_url', '{https://clinic.example,http://localhost:8080,https://clinic.example/q,"http://[::1]:80",""}', '{clinic.example,http://clinic.example,https://,https://clinic.example/,"https://a b",https://a?x,ftp://a,http://localhost.example}'),
+    ('image_store', '{drive,s3,none}', '{"",both,S3}'),
+    ('drive_folder', '{1AbC-_x,""}', '{"a b"}'),
+    ('s3_endpoint', '{https://s3.example,http://127.0.0.1:9000,""}', '{http://s3.example,s3.example,https://s3.example:123456}'),
+    ('s3_region', '{eu-west-1,us-east-1}', '{"a b"}'),
+    ('s3_bucket', '{clinic,""}', '{"a b"}'),
+    ('s3_prefix', '{images/,""}', '{/images,"a b",a?b}'),
+    ('sms_account', '{AC00000000000000000000000000000001,""}', '{"a b"}'),
+    ('sms_from', '{+14155550100,MG00000000000000000000000000000001,""}', '{4155550100,+0415555010,+1234567,MG1,+14155550100x}'),
+    ('email_server', '{smtp://mail.example:587,smtps://mail.example,"smtp://[::1]:25",""}', '{mail.example,smtp://,smtp://mail.example/x,http://mail.example}'),
+    ('email_tls', '{off,required}', '{"",on}'),
+    ('email_from', '{clinic@clinic.example,a.b+c@x.example,""}', '{clinic,@x,a@,a..b@x,.a@x,a@x..y,"a b@x",a@b@c}'),
+    ('email_user', '{clinic,""}', '{"a b"}'),
+    ('outbox_rates', '{1,9999,"20,sms=1,s3=50",20}', '{"",0,10000,x,sms=1,"20,fax=1","20,sms=1,sms=2","20,20","20,"}'),
+    ('outbox_lease_seconds', '{5,3600,120}', '{"",4,3601,x}'),
+    ('outbox_dead_hours', '{1,8760,72}', '{"",0,8761,x}'),
+    ('outbox_keep_days', '{1,3650,30}', '{"",0,3651,x}');
 SELECT set_eq('SELECT name FROM clinicq.settings()', 'SELECT name FROM tap.value', 'every setting is tried here');
 SELECT set_eq('SELECT name, value FROM clinicq.setting', 'SELECT name, default_value FROM clinicq.settings()', 'migrate() writes the defaults');
 SELECT is_empty($$ SELECT name FROM clinicq.settings() WHERE length(description) < 20 OR description !~ '\.$' $$, 'every setting says what it means');
