@@ -27,8 +27,8 @@ QUERY(webhook_delete, "DELETE FROM clinicq.webhook WHERE id = $1", INT8OID);
 QUERY(webhooks_read,
       "SELECT " COLUMNS " FROM clinicq.webhook w WHERE $1 = 0 OR w.id = $1 ORDER BY w.id", INT8OID);
 QUERY(queues_unknown,
-      "SELECT FROM unnest($1) AS id WHERE NOT EXISTS"
-      " (SELECT FROM clinicq.queue q WHERE q.id = unnest.id) LIMIT 1",
+      "SELECT FROM unnest($1) AS wanted (id) WHERE NOT EXISTS"
+      " (SELECT FROM clinicq.queue q WHERE q.id = wanted.id) LIMIT 1",
       INT8ARRAYOID);
 
 /* As in clinicq.visit_event.move. */

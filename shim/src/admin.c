@@ -1,18 +1,15 @@
 #include "admin.h"
 
-#include "catalogue.h"
 #include "config.h"
 #include "http.h"
 #include "log.h"
-#include "loop.h"
-#include "memory.h"
-#include "metrics.h"
-#include "pool.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 static struct http_daemon admin;
+static const char *(*admin_not_ready)(void);
+static void (*admin_write)(struct buffer *out);
 
 static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, const char *type,
                               struct buffer *body) {
@@ -36,16 +33,6 @@ static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status
     return queued;
 }
 
-/* What keeps the service from being ready, or NULL. */
-static const char *not_ready(void) {
-    if (loop_draining())
-        return "draining";
-    for (unsigned i = 0; i < CALL_CLASSES; i++)
-        if (!pool_ready((enum call_class) i))
-            return "no database connection";
-    return catalogue_current() == NULL ? "no catalogue" : NULL;
-}
-
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *data,
                                   size_t *size, void **context) {
@@ -67,7 +54,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
         return answer(connection, 405, json, &body);
     }
     if (strcmp(url, "/metrics") == 0) {
-        metrics_write(&body);
+        admin_write(&body);
         return answer(connection, 200, "text/plain; version=0.0.4; charset=utf-8", &body);
     }
     if (strcmp(url, "/live") == 0) {
@@ -75,7 +62,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
         return answer(connection, 200, json, &body);
     }
     if (strcmp(url, "/ready") == 0) {
-        reason = not_ready();
+        reason = admin_not_ready();
         buffer_format(&body, "{\"status\":\"%s\"}", reason != NULL ? reason : "ok");
         return answer(connection, reason != NULL ? 503 : 200, json, &body);
     }
@@ -83,9 +70,12 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
     return answer(connection, 404, json, &body);
 }
 
-void admin_open(const struct config *c) {
+void admin_open(const struct config *c, const char *(*not_ready)(void),
+                void (*write)(struct buffer *out)) {
     int fd;
 
+    admin_not_ready = not_ready;
+    admin_write = write;
     if (c->metrics_port == 0)
         return;
     fd = http_listen(c->metrics_address, c->metrics_port);

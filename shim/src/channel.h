@@ -12,10 +12,10 @@ struct config;
 struct delivery;
 
 struct channel {
-    const char *name;   /* as in clinicq.outbox.channel */
-    unsigned at_once;   /* deliveries under way, at the most */
-    /* Reads what the environment says: secrets, addresses. At start and after SIGHUP. NULL, or what is
-     * wrong, in a text that lives on. */
+    const char *name; /* as in clinicq.outbox.channel */
+    unsigned at_once; /* deliveries under way, at the most */
+    /* Reads what the environment says: secrets, addresses. At start and after SIGHUP. NULL, or what
+     * is wrong, in a text that lives on. */
     const char *(*open)(const struct config *c);
     /* Takes the channel's object of clinicq_api.delivery_settings(), before the first send and when
      * it has changed. NULL, or what is missing. */
@@ -41,7 +41,7 @@ struct delivery {
     const struct channel *channel;
     struct list list;
     int64_t renew_at;
-    bool ended;
+    bool ended, renewing, forgotten;
 };
 
 enum delivery_fault {
@@ -57,7 +57,8 @@ void delivery_done(struct delivery *d, struct json_object *result);
 void delivery_failed(struct delivery *d, enum delivery_fault fault, unsigned retry_after,
                      const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* A text, or a number, of d->work or of what a far side answered; "" and 0 where it is not there. */
+/* A text, or a number, of d->work or of what a far side answered; "" and 0 where it is not there.
+ */
 const char *member_text(struct json_object *object, const char *name);
 int64_t member_number(struct json_object *object, const char *name);
 

@@ -1,5 +1,6 @@
 #include "check.h"
 
+#include "deliver.h"
 #include "tls.h"
 
 #include <libpq-fe.h>
@@ -12,7 +13,7 @@
 #define MHD_NORMALISES 0x01000000
 #define DAY            86400
 
-enum state { CHECK_OK, CHECK_WARNING, CHECK_FAILED };
+enum state { CHECK_OK, CHECK_OFF, CHECK_WARNING, CHECK_FAILED };
 
 struct check {
     const char *name;
@@ -20,7 +21,7 @@ struct check {
     const char *remedy; /* NULL where it passed */
 };
 
-#define CHECKS_MAX 16
+#define CHECKS_MAX 32
 
 struct checks {
     struct check list[CHECKS_MAX];
@@ -127,6 +128,38 @@ static void check_database(struct checks *all, const struct config *c) {
     PQfinish(pg);
 }
 
+static void add_channel(void *arg, const char *channel, int on, const char *missing) {
+    struct checks *all = arg;
+
+    add(all, channel,
+        missing == NULL && on ? CHECK_OK
+        : on                  ? CHECK_WARNING
+                              : CHECK_OFF,
+        missing != NULL ? missing : "its settings in the database are empty");
+}
+
+/* The deliverer, where it is set up here too: what it may, and what its channels want. */
+static void check_deliverer(struct checks *all, const struct config *c) {
+    const char *const names[] = {"dbname", "connect_timeout", "fallback_application_name", NULL};
+    const char *const values[] = {c->deliver_dsn, "5", "clinicq-shim check", NULL};
+    PGresult *settings;
+    PGconn *pg;
+
+    if (c->deliver_dsn[0] == '\0')
+        return;
+    pg = PQconnectdbParams(names, values, 1);
+    require(all, "deliverer's connection is private", is_private(pg),
+            "use a socket, or put sslmode=verify-full and sslrootcert into CLINICQ_DELIVER_DSN");
+    settings = PQexec(pg, "SELECT clinicq_api.delivery_settings()");
+    add(all, "deliverer's database answers",
+        PQresultStatus(settings) == PGRES_TUPLES_OK ? CHECK_OK : CHECK_FAILED,
+        "let CLINICQ_DELIVER_DSN lead to the database of CLINICQ_SHIM_DSN, as clinicq_deliver");
+    if (PQresultStatus(settings) == PGRES_TUPLES_OK)
+        deliver_check(c, PQgetvalue(settings, 0, 0), add_channel, all);
+    PQclear(settings);
+    PQfinish(pg);
+}
+
 static bool old_library(void) {
     return MHD_VERSION < MHD_NORMALISES || strncmp(MHD_get_version(), "0.", 2) == 0;
 }
@@ -165,6 +198,7 @@ static void run(struct checks *all, const struct config *c) {
         "leave CLINICQ_*_BURST and CLINICQ_ADDRESS_CONNECTIONS above 0");
     check_database(all, c);
     check_events(all, c);
+    check_deliverer(all, c);
 }
 
 static bool passed(const struct checks *all) {
@@ -175,7 +209,7 @@ static bool passed(const struct checks *all) {
 }
 
 bool check_table(const struct config *c) {
-    static const char *const states[] = {"ok", "warning", "FAILED"};
+    static const char *const states[] = {"ok", "off", "warning", "FAILED"};
     struct checks all = {0};
 
     run(&all, c);

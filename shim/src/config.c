@@ -132,6 +132,38 @@ static const struct option options[] = {
         "a stream's session is looked at, and touched, so often at the least; the stream ends with it"),
     NUMBER("CLINICQ_DRAIN_TIMEOUT_MS", drain_timeout_ms, "10000", 0, 3600000,
            "how long requests under way may go on after SIGTERM"),
+    TEXT("CLINICQ_DELIVER_DSN", deliver_dsn, "", true,
+         "deliver: libpq connection string of the database, which no pooler may stand in front of "
+         "(environment only)"),
+    TEXT("CLINICQ_DELIVER_DSN_FILE", deliver_dsn_file, "", false,
+         "deliver: file whose first line is that, instead"),
+    NUMBER("CLINICQ_DELIVER_METRICS_PORT", deliver_metrics_port, "9081", 0, 65535,
+           "deliver: port of /live, /ready and /metrics; 0 = none"),
+    TEXT(
+        "CLINICQ_CA_FILE", ca_file, "", false,
+        "deliver: PEM file of authorities that far sides' certificates rest on, instead of the system's"),
+    TEXT("CLINICQ_DRIVE_KEY_FILE", drive_key_file, "", false,
+         "deliver: JSON file of the key of Google's service account"),
+    TEXT("CLINICQ_DRIVE_URL", drive_url, "https://www.googleapis.com", false,
+         "deliver: address of Google's API"),
+    TEXT("CLINICQ_S3_ACCESS_KEY", s3_access_key, "", false,
+         "deliver: id of the key of the S3-compatible store"),
+    TEXT("CLINICQ_S3_SECRET_KEY", s3_secret_key, "", true, "deliver: that key (environment only)"),
+    TEXT("CLINICQ_S3_SECRET_KEY_FILE", s3_secret_key_file, "", false,
+         "deliver: file whose first line is that key, instead"),
+    TEXT(
+        "CLINICQ_TWILIO_TOKEN", twilio_token, "", true,
+        "auth token of Twilio's account; to deliver, and for what Twilio reports (environment only)"),
+    TEXT("CLINICQ_TWILIO_TOKEN_FILE", twilio_token_file, "", false,
+         "file whose first line is that token, instead"),
+    TEXT("CLINICQ_TWILIO_URL", twilio_url, "https://api.twilio.com", false,
+         "deliver: address of Twilio's API"),
+    TEXT("CLINICQ_SMTP_PASSWORD", smtp_password, "", true,
+         "deliver: password of the setting email_user (environment only)"),
+    TEXT("CLINICQ_SMTP_PASSWORD_FILE", smtp_password_file, "", false,
+         "deliver: file whose first line is that password, instead"),
+    TEXT("CLINICQ_WEBHOOK_SECRETS_FILE", webhook_secrets_file, "", false,
+         "deliver: file with a line \"ID SECRET\" for each webhook"),
     TEXT("CLINICQ_LOG_FILE", log_file, "", false,
          "file for the log instead of stderr; opened again on SIGHUP"),
     CHOICE("CLINICQ_LOG_LEVEL", log_level, "info", level_choices,
@@ -206,8 +238,10 @@ static void option_set(struct config *c, const struct option *o, const char *val
 }
 
 static void print_help(void) {
-    puts("Usage: clinicq-shim [check] [--name=value]...\n"
+    puts("Usage: clinicq-shim [deliver|check] [--name=value]...\n"
          "The HTTP server of ClinicQ: maps each route to one call of the database.\n"
+         "With deliver: sends what the database has in its outbox, to stores of images, by SMS,\n"
+         "e-mail and webhooks. Several may run.\n"
          "With check: says whether these settings and the database are fit for production.\n"
          "\n"
          "Each setting is an environment variable, most are a flag too (the flag wins):");
@@ -235,8 +269,8 @@ static void parse_flags(struct config *c, int argc, char **argv) {
         size_t len = value != NULL ? (size_t) (value - name) : strlen(name);
         const struct option *found = NULL;
 
-        if (i == 1 && strcmp(name, "check") == 0) {
-            c->check = true;
+        if (i == 1 && (strcmp(name, "check") == 0 || strcmp(name, "deliver") == 0)) {
+            c->command = name[0] == 'c' ? COMMAND_CHECK : COMMAND_DELIVER;
             continue;
         }
         if (strcmp(name, "--help") == 0) {
@@ -258,49 +292,62 @@ static void parse_flags(struct config *c, int argc, char **argv) {
         if (found == NULL)
             refuse("%.*s: no such option; --help lists all", (int) (len < 64 ? len : 64), name);
         if (found->env_only)
-            refuse(
-                "%s: only by environment or CLINICQ_SHIM_DSN_FILE, a flag shows in the process list",
-                found->env);
+            refuse("%s: only by environment or a file, a flag shows in the process list",
+                   found->env);
         if (value == NULL && i + 1 >= argc)
             refuse("%s: the value is missing", found->env);
         option_set(c, found, value != NULL ? value + 1 : argv[++i]);
     }
 }
 
-static void read_dsn_file(struct config *c) {
+static char *read_dsn_file(const char *env, const char *file) {
     char line[4096];
-    FILE *f = fopen(c->dsn_file, "re");
+    FILE *f = fopen(file, "re");
 
     if (f == NULL)
-        refuse("CLINICQ_SHIM_DSN_FILE: \"%s\" cannot be read: %s", c->dsn_file, strerror(errno));
+        refuse("%s_FILE: \"%s\" cannot be read: %s", env, file, strerror(errno));
     if (fgets(line, sizeof(line), f) == NULL)
         line[0] = '\0';
     fclose(f);
     line[strcspn(line, "\r\n")] = '\0';
-    free(c->dsn);
-    c->dsn = memory_text(line);
+    return memory_text(line);
 }
 
-static void check_dsn(struct config *c) {
-    PQconninfoOption *parsed;
+/* libpq's own message may repeat the password. */
+static void check_dsn_text(const char *env, const char *dsn) {
+    PQconninfoOption *parsed = PQconninfoParse(dsn, NULL);
 
-    if (c->dsn_file[0] != '\0' && c->dsn[0] != '\0')
-        refuse("CLINICQ_SHIM_DSN_FILE: set together with CLINICQ_SHIM_DSN; only one can count");
-    if (c->dsn_file[0] != '\0')
-        read_dsn_file(c);
-    if (c->dsn[0] == '\0')
+    if (parsed == NULL)
+        refuse("%s: is not a libpq connection string", env);
+    PQconninfoFree(parsed);
+}
+
+/* Replaces *dsn by what is in the file, if one is named. */
+static void check_dsn(const char *env, char **dsn, const char *file) {
+    char name[64];
+
+    snprintf(name, sizeof(name), "%s%s", env, file[0] != '\0' ? "_FILE" : "");
+    if (file[0] != '\0') {
+        if ((*dsn)[0] != '\0')
+            refuse("%s: set together with %s; only one can count", name, env);
+        free(*dsn);
+        *dsn = read_dsn_file(env, file);
+    }
+    check_dsn_text(name, *dsn);
+}
+
+static void check_dsns(struct config *c) {
+    bool delivers = c->command == COMMAND_DELIVER;
+
+    check_dsn("CLINICQ_SHIM_DSN", &c->dsn, c->dsn_file);
+    check_dsn("CLINICQ_DELIVER_DSN", &c->deliver_dsn, c->deliver_dsn_file);
+    check_dsn_text("CLINICQ_EVENTS_DSN", c->events_dsn);
+    if (delivers && c->deliver_dsn[0] == '\0')
+        refuse("CLINICQ_DELIVER_DSN: is not set; it names the database, as in "
+               "postgresql://clinicq_deliver@/clinicq?host=/run/postgresql");
+    if (!delivers && c->dsn[0] == '\0')
         refuse("CLINICQ_SHIM_DSN: is not set; it names the database, as in "
                "postgresql://clinicq_shim@/clinicq?host=/run/postgresql");
-    /* libpq's own message may repeat the password */
-    parsed = PQconninfoParse(c->dsn, NULL);
-    if (parsed == NULL)
-        refuse("%s: is not a libpq connection string",
-               c->dsn_file[0] != '\0' ? "CLINICQ_SHIM_DSN_FILE" : "CLINICQ_SHIM_DSN");
-    PQconninfoFree(parsed);
-    parsed = PQconninfoParse(c->events_dsn, NULL);
-    if (parsed == NULL)
-        refuse("CLINICQ_EVENTS_DSN: is not a libpq connection string");
-    PQconninfoFree(parsed);
 }
 
 static void check_address(const char *name, const char *address) {
@@ -367,22 +414,14 @@ void config_load(struct config *c, int argc, char **argv) {
             option_set(c, &options[i], value);
     }
     parse_flags(c, argc, argv);
-    check_dsn(c);
+    check_dsns(c);
     check_texts(c);
     c->secure = c->tls_proxy != 0 || c->tls_certificate[0] != '\0';
     check_tls(c);
 }
 
 void config_free(struct config *c) {
-    free(c->dsn);
-    free(c->dsn_file);
-    free(c->events_dsn);
-    free(c->address);
-    free(c->metrics_address);
-    free(c->allowed_hosts);
-    free(c->cors_origins);
-    free(c->trusted_proxies);
-    free(c->tls_certificate);
-    free(c->tls_key);
-    free(c->log_file);
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+        if (options[i].kind == KIND_TEXT)
+            free(*(char **) (void *) ((char *) c + options[i].offset));
 }

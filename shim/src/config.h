@@ -6,12 +6,23 @@
 
 #include <stdbool.h>
 
+/* serve HTTP; deliver what is in the outbox; only check, and print the table */
+enum command { COMMAND_SERVE, COMMAND_DELIVER, COMMAND_CHECK };
+
 struct config {
     unsigned production; /* 0 or 1 */
-    bool check;          /* only check, and print the table */
+    enum command command;
     char *dsn;
     char *dsn_file;
     char *events_dsn; /* "" for dsn */
+    char *deliver_dsn, *deliver_dsn_file;
+    unsigned deliver_metrics_port;
+    char *ca_file;
+    char *drive_key_file, *drive_url;
+    char *s3_access_key, *s3_secret_key, *s3_secret_key_file;
+    char *twilio_token, *twilio_token_file, *twilio_url;
+    char *smtp_password, *smtp_password_file;
+    char *webhook_secrets_file;
     char *address;
     unsigned port;
     char *metrics_address;

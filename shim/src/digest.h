@@ -13,8 +13,8 @@
 #define MD5_SIZE    16
 
 /* out has room for EVP_MAX_MD_SIZE bytes; the number of them is returned. */
-size_t digest_hmac(const EVP_MD *hash, const char *key, size_t key_len, const char *data, size_t len,
-                   unsigned char *out);
+size_t digest_hmac(const EVP_MD *hash, const char *key, size_t key_len, const char *data,
+                   size_t len, unsigned char *out);
 /* Lower case hexadecimal digits, and base64 for URLs without padding (RFC 7515, 2). */
 void digest_hex(struct buffer *out, const unsigned char *bytes, size_t len);
 void digest_base64url(struct buffer *out, const char *data, size_t len);

@@ -10,15 +10,26 @@ struct loop_source {
     void (*ready)(struct loop_source *source, uint32_t events);
 };
 
-struct config;
+/* What a process does in the loop. */
+struct loop_service {
+    void (*turn)(int64_t now); /* once a turn, before it waits */
+    int64_t (*next)(void);     /* when there has to be another turn; 0: at once */
+    void (*reload)(void);      /* SIGHUP; the log file was opened again */
+    void (*drain)(void);       /* SIGTERM, SIGINT: take up nothing new */
+    bool (*drained)(void);     /* nothing is under way any more */
+};
 
 void loop_open(void);
 /* Watches fd for EPOLLIN, EPOLLOUT; called again it changes the events. */
 void loop_watch(struct loop_source *source, int fd, uint32_t events);
 void loop_forget(int fd);
-/* Serves until a signal has come and the requests under way are done. */
-void loop_run(const struct config *c);
+/* Serves until a signal has come and what was under way is done, or drain_limit_ms have passed. */
+void loop_run(const struct loop_service *service, unsigned drain_limit_ms);
 bool loop_draining(void);
 void loop_close(void);
+
+static inline int64_t loop_earlier(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
 
 #endif

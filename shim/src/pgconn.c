@@ -19,13 +19,17 @@ static const char call_sql[] =
 static struct {
     const char *dsn;
     bool prepare;
+    const char *listen;
+    void (*notice)(void);
 } setup;
 
 static void on_ready(struct loop_source *source, uint32_t events);
 
-void pgconn_setup(const char *dsn, bool prepare) {
+void pgconn_setup(const char *dsn, bool prepare, const char *listen, void (*notice)(void)) {
     setup.dsn = dsn;
     setup.prepare = prepare;
+    setup.listen = listen;
+    setup.notice = notice;
 }
 
 void pgconn_init(struct pg_conn *conn, struct pool *pool) {
@@ -142,6 +146,13 @@ static bool send_prepare(struct pg_conn *conn) {
     return PQsendPrepare(conn->pg, name, call_sql, CALL_PARAMETERS, NULL) == 1;
 }
 
+/* Who listens calls no route. */
+static bool send_first(struct pg_conn *conn) {
+    if (setup.listen == NULL)
+        return send_prepare(conn);
+    return PQsendQueryParams(conn->pg, setup.listen, 0, NULL, NULL, NULL, NULL, 0) == 1;
+}
+
 static bool send_sync(struct pg_conn *conn) {
     conn->dirty = true;
 #ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
@@ -157,12 +168,12 @@ static void connected(struct pg_conn *conn) {
         return;
     }
     watch(conn, EPOLLIN);
-    if (!setup.prepare) {
+    if (!setup.prepare && setup.listen == NULL) {
         become_ready(conn);
         return;
     }
     conn->state = PG_PREPARING;
-    if (!send_prepare(conn) || !send_sync(conn))
+    if (!send_first(conn) || !send_sync(conn))
         pgconn_lose(conn, PQerrorMessage(conn->pg));
 }
 
@@ -188,7 +199,8 @@ void pgconn_send(struct pg_conn *conn, struct call *call) {
 
     call->carries_prepare = false;
     if (call->sql != NULL) {
-        sent = PQsendQueryParams(conn->pg, call->sql, 0, NULL, NULL, NULL, NULL, 0) == 1;
+        sent = PQsendQueryParams(conn->pg, call->sql, call->parameter_count, NULL, call->parameters,
+                                 NULL, NULL, 0) == 1;
     } else if (!setup.prepare) {
         sent = PQsendQueryParams(conn->pg, call_sql, CALL_PARAMETERS, NULL, call->parameters, NULL,
                                  NULL, 0) == 1;
@@ -252,7 +264,7 @@ static void take_result(struct pg_conn *conn, PGresult *result) {
     }
 }
 
-/* The answer to the statement that connected() sent. */
+/* The answer to what connected() sent. */
 static void take_hello(struct pg_conn *conn, PGresult *result) {
     char line[256];
 
@@ -268,6 +280,16 @@ static void take_hello(struct pg_conn *conn, PGresult *result) {
         break;
     }
     PQclear(result);
+}
+
+static void take_notices(struct pg_conn *conn) {
+    PGnotify *notice;
+
+    while ((notice = PQnotifies(conn->pg)) != NULL) {
+        PQfreemem(notice);
+        if (setup.notice != NULL)
+            setup.notice();
+    }
 }
 
 static void receive(struct pg_conn *conn) {
@@ -289,6 +311,8 @@ static void receive(struct pg_conn *conn) {
         else
             take_result(conn, result);
     }
+    if (conn->state >= PG_PREPARING)
+        take_notices(conn);
     if (conn->state >= PG_PREPARING && (!alive || PQstatus(conn->pg) == CONNECTION_BAD))
         pgconn_lose(conn, PQerrorMessage(conn->pg));
 }

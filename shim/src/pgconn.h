@@ -22,7 +22,7 @@ struct pool {
 enum pg_state {
     PG_CLOSED,     /* until retry time `at` */
     PG_CONNECTING, /* PQconnectPoll, until `at` */
-    PG_PREPARING,  /* the statement is on its way, until `at` */
+    PG_PREPARING,  /* its first statement is on its way, until `at` */
     PG_READY,
 };
 
@@ -44,7 +44,9 @@ struct pg_conn {
     struct list calls; /* in the order they were sent */
 };
 
-void pgconn_setup(const char *dsn, bool prepare);
+/* listen: what each connection says first, NULL for nothing; notice: told when something came of
+ * it. */
+void pgconn_setup(const char *dsn, bool prepare, const char *listen, void (*notice)(void));
 void pgconn_init(struct pg_conn *conn, struct pool *pool);
 /* Sends a call that stands in conn->calls already. */
 void pgconn_send(struct pg_conn *conn, struct call *call);

@@ -35,11 +35,11 @@ static void pool_init(enum call_class class, const char *name, unsigned size, un
         pgconn_init(&p->conns[i], p);
 }
 
-void pool_open(const struct config *c) {
+void pool_open(const struct config *c, const char *listen, void (*notice)(void)) {
     list_init(&db.deadlines);
     db.timeout_us = MS(c->request_timeout_ms);
     db.queue_length = c->queue_length;
-    pgconn_setup(c->dsn, c->prepare != 0);
+    pgconn_setup(c->dsn, c->prepare != 0, listen, notice);
     pool_init(CALL_READ, "read", c->read_connections, c->pipeline_depth);
     pool_init(CALL_WRITE, "write", c->write_connections, 1);
     pool_init(CALL_SLOW, "slow", c->slow_connections, 1);

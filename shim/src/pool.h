@@ -28,9 +28,10 @@ struct call {
     enum call_class class;
     const char *sql; /* NULL: clinicq_api.call with the parameters */
     const char *parameters[CALL_PARAMETERS];
-    bool safe;         /* changes nothing (RFC 9110, 9.2.1): it may be sent again */
-    bool goes_on;      /* has the time that the call before it left */
-    struct lane *lane; /* owned, dropped with the call */
+    int parameter_count; /* of sql */
+    bool safe;           /* changes nothing (RFC 9110, 9.2.1): it may be sent again */
+    bool goes_on;        /* has the time that the call before it left */
+    struct lane *lane;   /* owned, dropped with the call */
     void (*done)(struct call *call);
 
     enum call_outcome outcome;
@@ -59,7 +60,8 @@ struct pool_gauge {
 
 struct config;
 
-void pool_open(const struct config *c);
+/* listen, notice: as for pgconn_setup(). */
+void pool_open(const struct config *c, const char *listen, void (*notice)(void));
 /* False when the queue of the class is full, and after pool_close(); the lane is dropped then. */
 bool pool_submit(struct call *call);
 /* Of a call that is done without what it was made for: the outcome, or the SQLSTATE, which lasts as

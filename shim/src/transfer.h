@@ -1,5 +1,5 @@
-/* One exchange with a far side, by libcurl on the event loop: a request and its whole answer, which is
- * bounded. Redirects are not followed; plain HTTP is for this machine only. */
+/* One exchange with a far side, by libcurl on the event loop: a request and its whole answer, which
+ * is bounded. Redirects are not followed; plain HTTP is for this machine only. */
 #ifndef CLINICQ_TRANSFER_H
 #define CLINICQ_TRANSFER_H
 
@@ -17,6 +17,8 @@ struct transfer;
 #define TRANSFER_BREAK CURL_READFUNC_ABORT /* none will come */
 
 void transfers_open(const struct config *c);
+void transfers_tick(int64_t now);
+int64_t transfers_next(void);
 void transfers_close(void);
 
 /* Owned by the caller. method: NULL where libcurl knows it by itself (SMTP). */
@@ -36,8 +38,8 @@ void transfer_source(struct transfer *t, uint64_t length,
 void transfer_resume(struct transfer *t);
 
 /* seconds: for all of it. done() is called once, from the loop. */
-void transfer_start(struct transfer *t, unsigned seconds, void (*done)(struct transfer *t, void *arg),
-                    void *arg);
+void transfer_start(struct transfer *t, unsigned seconds,
+                    void (*done)(struct transfer *t, void *arg), void *arg);
 
 /* In done() and after it. NULL: a whole answer came; else why not, in words of ours. */
 const char *transfer_fault(const struct transfer *t);

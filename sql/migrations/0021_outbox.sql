@@ -1,7 +1,7 @@
 -- What has to reach the outside, each a row of the transaction that causes it, so that neither is there without the other.
 CREATE TABLE clinicq.webhook (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    url text NOT NULL CHECK (url ~ '^https?://[^[:space:]]{1,2000}$'),
+    url text NOT NULL CHECK (url ~ '^https?://[^[:space:]]+$' AND length(url) <= 2000),
     moves text[] NOT NULL DEFAULT '{}' CHECK (array_position(moves, NULL) IS NULL),
     queues bigint[] NOT NULL DEFAULT '{}' CHECK (array_position(queues, NULL) IS NULL),
     enabled boolean NOT NULL DEFAULT true,

@@ -44,13 +44,15 @@ is("$version_code $version", "0 clinicq-shim @{[db(q{SELECT extversion FROM pg_e
 # Numbers: what is none, and what is out of range.
 my %range = (CLINICQ_PORT => [1, 65535], CLINICQ_METRICS_PORT => [0, 65535], CLINICQ_READ_CONNECTIONS => [1, 256], CLINICQ_PIPELINE_DEPTH => [1, 256],
     CLINICQ_WRITE_CONNECTIONS => [1, 256], CLINICQ_SLOW_CONNECTIONS => [1, 256], CLINICQ_QUEUE_LENGTH => [1, 1_000_000], CLINICQ_REQUEST_TIMEOUT_MS => [10, 3_600_000],
-    CLINICQ_RECEIVE_TIMEOUT_MS => [10, 3_600_000], CLINICQ_MAX_CONNECTIONS => [1, 1_000_000], CLINICQ_DRAIN_TIMEOUT_MS => [0, 3_600_000],
+    CLINICQ_RECEIVE_TIMEOUT_MS => [10, 3_600_000], CLINICQ_MAX_CONNECTIONS => [1, 1_000_000], CLINICQ_DRAIN_TIMEOUT_MS => [0, 3_600_000], CLINICQ_DELIVER_METRICS_PORT => [0, 65535],
     CLINICQ_ADDRESS_CONNECTIONS => [0, 1_000_000], CLINICQ_HEADER_LIMIT => [2048, 65536], CLINICQ_BODY_LIMIT => [1024, 1_073_741_824], CLINICQ_UPLOADS => [1, 10_000],
     CLINICQ_STREAMS => [0, 1_000_000], CLINICQ_USER_STREAMS => [1, 1_000_000], (map { ("CLINICQ_${_}_MS" => [100, 3_600_000]) } qw(HEARTBEAT STREAM_CHECK)),
     (map { ("CLINICQ_${_}_TIMEOUT_MS" => [10, 3_600_000]) } qw(HEADER SEND IDLE UPLOAD)),
     map { ("CLINICQ_${_}_BURST" => [0, 1_000_000], "CLINICQ_${_}_RATE" => [1, 1_000_000]) } qw(ADDRESS LOGIN USER WRITE));
 my %other = map { $_ => 1 } qw(CLINICQ_ENV CLINICQ_SHIM_DSN CLINICQ_SHIM_DSN_FILE CLINICQ_EVENTS_DSN CLINICQ_ADDRESS CLINICQ_METRICS_ADDRESS CLINICQ_ALLOWED_HOSTS CLINICQ_CORS_ORIGINS CLINICQ_PREPARE CLINICQ_LOG_LEVEL CLINICQ_TRUSTED_PROXIES CLINICQ_TLS_PROXY
-    CLINICQ_TLS_CERTIFICATE CLINICQ_TLS_KEY CLINICQ_LOG_FILE);
+    CLINICQ_TLS_CERTIFICATE CLINICQ_TLS_KEY CLINICQ_LOG_FILE
+    CLINICQ_DELIVER_DSN CLINICQ_DELIVER_DSN_FILE CLINICQ_CA_FILE CLINICQ_DRIVE_KEY_FILE CLINICQ_DRIVE_URL CLINICQ_S3_ACCESS_KEY CLINICQ_S3_SECRET_KEY CLINICQ_S3_SECRET_KEY_FILE
+    CLINICQ_TWILIO_TOKEN CLINICQ_TWILIO_TOKEN_FILE CLINICQ_TWILIO_URL CLINICQ_SMTP_PASSWORD CLINICQ_SMTP_PASSWORD_FILE CLINICQ_WEBHOOK_SECRETS_FILE);
 is(join(' ', sort keys %range, keys %other), join(' ', sort keys %helped), 'each setting is tried here');
 for my $name (sort keys %range) {
     my ($least, $most) = @{ $range{$name} };
@@ -62,7 +64,7 @@ for my $name (sort keys %range) {
 for my $case ([CLINICQ_PREPARE => qw(yes ON true 1 offf)], [CLINICQ_LOG_LEVEL => qw(verbose INFO 3 warn)], [CLINICQ_ADDRESS => qw(localhost 256.1.1.1 1.2.3 :: ::1::2 0x7f000001), '127.0.0.1 '],
     [CLINICQ_CORS_ORIGINS => '*', 'localhost', 'http://a,*', 'ftp://a', 'http://a,b', 'null', 'http://*.example'], (map { [$_ => 'nonsense', 'host=x colour=blue', 'postgresql://[', "host='x"] } qw(CLINICQ_SHIM_DSN CLINICQ_EVENTS_DSN)),
     [CLINICQ_ENV => 'prod', 'PRODUCTION'], [CLINICQ_TLS_PROXY => 'yes', '1'], [CLINICQ_TRUSTED_PROXIES => 'proxy', '10.0.0.0/33', '10.0.0/8', '::1/129', '1.2.3.4/', '1.2.3.4/x', '*'],
-    [CLINICQ_ALLOWED_HOSTS => '*', 'a:80', '[::1', 'http://a', 'a,b/c'], [CLINICQ_SHIM_DSN_FILE => '/nonexistent/dsn'], [CLINICQ_LOG_FILE => '/nonexistent/log', '/'], [CLINICQ_CORS_ORIGINS => 'https://a.example/', 'https://a.example/app', 'https://b,https://a/'], [CLINICQ_METRICS_ADDRESS => 'localhost', '1.2.3'], [CLINICQ_ADDRESS => '0.0.0.0', '192.0.2.1', '::']) {
+    [CLINICQ_ALLOWED_HOSTS => '*', 'a:80', '[::1', 'http://a', 'a,b/c'], [CLINICQ_SHIM_DSN_FILE => '/nonexistent/dsn'], [CLINICQ_DELIVER_DSN => 'nonsense'], [CLINICQ_DELIVER_DSN_FILE => '/nonexistent/dsn'], [CLINICQ_LOG_FILE => '/nonexistent/log', '/'], [CLINICQ_CORS_ORIGINS => 'https://a.example/', 'https://a.example/app', 'https://b,https://a/'], [CLINICQ_METRICS_ADDRESS => 'localhost', '1.2.3'], [CLINICQ_ADDRESS => '0.0.0.0', '192.0.2.1', '::']) {
     my ($name, @values) = @$case;
     for my $value (@values) {
         stops("$name=$value", $name, { $name eq 'CLINICQ_SHIM_DSN_FILE' ? (CLINICQ_SHIM_DSN => undef) : (), $name => $value });
@@ -74,6 +76,8 @@ stops('no connection string', 'CLINICQ_SHIM_DSN', { CLINICQ_SHIM_DSN => undef })
 stops('an empty one', 'CLINICQ_SHIM_DSN', { CLINICQ_SHIM_DSN => '' });
 stops('both kinds of it', 'CLINICQ_SHIM_DSN_FILE', { CLINICQ_SHIM_DSN_FILE => '/etc/hostname' });
 stops('it as a flag', 'CLINICQ_SHIM_DSN', {}, "--shim-dsn=$dsn");
+stops('a deliverer without one', 'CLINICQ_DELIVER_DSN', { CLINICQ_DELIVER_DSN => undef }, 'deliver');
+stops("$_ as a flag", $_, {}, '--' . lc(s/CLINICQ_//r =~ tr/_/-/r) . '=x') for qw(CLINICQ_S3_SECRET_KEY CLINICQ_TWILIO_TOKEN CLINICQ_SMTP_PASSWORD);
 stops('one port for both', 'CLINICQ_METRICS_PORT', { CLINICQ_PORT => 23456, CLINICQ_METRICS_PORT => 23456 });
 stops('an unknown flag', '--colour', {}, '--colour=blue');
 stops('a word', 'serve', {}, 'serve');

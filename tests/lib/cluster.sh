@@ -5,7 +5,7 @@
 #   clinicq_cluster_up NAME [bare]  a new cluster with database clinicq, extension, migrate(), login
 #                                   roles (bare: only the server); then as clinicq_cluster_use NAME
 #   clinicq_cluster_use NAME        exports CLINICQ_DSN (clinicq_dba), CLINICQ_SUPERUSER_DSN,
-#                                   CLINICQ_SHIM_DSN and CLINICQ_CLUSTER, the cluster's folder
+#                                   CLINICQ_SHIM_DSN, CLINICQ_DELIVER_DSN and CLINICQ_CLUSTER, the cluster's folder
 #   clinicq_server COMMAND          start, stop [MODE], status, database (see docker/local/cluster)
 #   clinicq_environment ROLE        PGHOST and so on, for: eval "$(clinicq_environment superuser)"
 #   clinicq_users_up                the four users; exports CLINICQ_ADMIN, CLINICQ_ASSISTANT,
@@ -13,6 +13,9 @@
 #   clinicq_shim_up [BINARY]        a shim on free ports; exports CLINICQ_URL, CLINICQ_METRICS_URL,
 #                                   CLINICQ_SHIM_PID and CLINICQ_SHIM_LOG; calls clinicq_users_up
 #   clinicq_shim_down [SIGNAL]      stops the last shim; its exit code is in CLINICQ_SHIM_STATUS
+#   clinicq_deliver_up [BINARY]     a deliverer; exports CLINICQ_DELIVER_PID, CLINICQ_DELIVER_LOG and
+#                                   CLINICQ_DELIVER_METRICS_URL
+#   clinicq_deliver_down [SIGNAL]   stops it; its exit code is in CLINICQ_DELIVER_STATUS
 #   clinicq_down                    removes everything. Runs on EXIT, INT and TERM by itself; a suite
 #                                   with an EXIT trap of its own has to call it there.
 #
@@ -30,6 +33,8 @@ unset PGHOST PGPORT PGUSER PGPASSWORD PGDATABASE PGSERVICE PGOPTIONS CLINICQ_PGP
 declare -A CLINICQ_CLUSTERS=()
 CLINICQ_SHIM_PIDS=()
 CLINICQ_SHIM_LOGS=()
+CLINICQ_DELIVER_PIDS=()
+CLINICQ_DELIVER_LOGS=()
 CLINICQ_OWN_STAGE=''
 CLINICQ_SANITIZED='ERROR: (Address|Leak|Thread)Sanitizer|runtime error:'
 
@@ -57,7 +62,8 @@ clinicq_cluster_use() {
     CLINICQ_DSN=$(clinicq_server dsn dba)
     CLINICQ_SUPERUSER_DSN=$(clinicq_server dsn superuser)
     CLINICQ_SHIM_DSN=$(clinicq_server dsn shim)
-    export CLINICQ_DSN CLINICQ_SUPERUSER_DSN CLINICQ_SHIM_DSN
+    CLINICQ_DELIVER_DSN=$(clinicq_server dsn deliver)
+    export CLINICQ_DSN CLINICQ_SUPERUSER_DSN CLINICQ_SHIM_DSN CLINICQ_DELIVER_DSN
 }
 
 clinicq_server() {
@@ -128,10 +134,10 @@ clinicq_shim_up() {
     return 1
 }
 
-clinicq_shim_down() {
-    local pid=${CLINICQ_SHIM_PID:-}
-    [ -n "$pid" ] || return 0
-    kill "-${1:-TERM}" "$pid" 2>/dev/null || true
+# stop_program PID LOG [SIGNAL]: its exit code is in $stopped.
+stop_program() {
+    local pid=$1 log=$2
+    kill "-${3:-TERM}" "$pid" 2>/dev/null || true
     for _ in {1..200}; do
         alive "$pid" || break
         sleep 0.1
@@ -140,14 +146,52 @@ clinicq_shim_down() {
         kill -KILL "$pid" 2>/dev/null || true
         warn "The shim did not stop within 20 s and was killed."
     fi
-    CLINICQ_SHIM_STATUS=0
-    wait "$pid" 2>/dev/null || CLINICQ_SHIM_STATUS=$?
-    export CLINICQ_SHIM_STATUS CLINICQ_SHIM_PID=''
-    if grep -qE "$CLINICQ_SANITIZED" "$CLINICQ_SHIM_LOG" 2>/dev/null; then
+    stopped=0
+    wait "$pid" 2>/dev/null || stopped=$?
+    if grep -qE "$CLINICQ_SANITIZED" "$log" 2>/dev/null; then
         warn "The sanitizers found:"
-        grep -E -A 12 "$CLINICQ_SANITIZED" "$CLINICQ_SHIM_LOG" |
-            tee -a "${CLINICQ_TEST_REPORT:-/dev/null}" >&2
+        grep -E -A 12 "$CLINICQ_SANITIZED" "$log" | tee -a "${CLINICQ_TEST_REPORT:-/dev/null}" >&2
     fi
+}
+
+clinicq_shim_down() {
+    local stopped
+    [ -n "${CLINICQ_SHIM_PID:-}" ] || return 0
+    stop_program "$CLINICQ_SHIM_PID" "$CLINICQ_SHIM_LOG" "${1:-TERM}"
+    export CLINICQ_SHIM_STATUS=$stopped CLINICQ_SHIM_PID=''
+}
+
+clinicq_deliver_up() {
+    local binary=${1:-${CLINICQ_SHIM_BINARY:-$(staged_shim "$CLINICQ_STAGE")}} number copy port
+    number=${#CLINICQ_DELIVER_PIDS[@]}
+    copy=$CLINICQ_CLUSTER/clinicq-deliver.$number
+    cp "$binary" "$copy" && chmod 755 "$copy" || return 1
+    export CLINICQ_DELIVER_LOG=$CLINICQ_CLUSTER/deliver.$number.log
+    port=$(free_port)
+    (
+        export CLINICQ_DELIVER_METRICS_PORT=$port
+        unset CLINICQ_SHIM_DSN CLINICQ_ADMIN CLINICQ_ASSISTANT CLINICQ_DOCTOR CLINICQ_DISPLAY
+        exec_as_server "$copy" deliver
+    ) </dev/null >"$CLINICQ_DELIVER_LOG" 2>&1 &
+    export CLINICQ_DELIVER_PID=$!
+    CLINICQ_DELIVER_PIDS[number]=$CLINICQ_DELIVER_PID
+    CLINICQ_DELIVER_LOGS[number]=$CLINICQ_DELIVER_LOG
+    export CLINICQ_DELIVER_METRICS_URL=http://127.0.0.1:$port
+    for _ in {1..300}; do
+        ! curl -fsS -m 2 -o /dev/null "$CLINICQ_DELIVER_METRICS_URL/ready" 2>/dev/null || return 0
+        alive "$CLINICQ_DELIVER_PID" || break
+        sleep 0.1
+    done
+    warn "The deliverer did not become ready:"
+    tail -n 5 "$CLINICQ_DELIVER_LOG" >&2
+    return 1
+}
+
+clinicq_deliver_down() {
+    local stopped
+    [ -n "${CLINICQ_DELIVER_PID:-}" ] || return 0
+    stop_program "$CLINICQ_DELIVER_PID" "$CLINICQ_DELIVER_LOG" "${1:-TERM}"
+    export CLINICQ_DELIVER_STATUS=$stopped CLINICQ_DELIVER_PID=''
 }
 
 clinicq_down() {
@@ -158,6 +202,12 @@ clinicq_down() {
         clinicq_shim_down
     done
     CLINICQ_SHIM_PIDS=()
+    for number in "${!CLINICQ_DELIVER_PIDS[@]}"; do
+        CLINICQ_DELIVER_PID=${CLINICQ_DELIVER_PIDS[number]}
+        CLINICQ_DELIVER_LOG=${CLINICQ_DELIVER_LOGS[number]}
+        clinicq_deliver_down
+    done
+    CLINICQ_DELIVER_PIDS=()
     for name in "${!CLINICQ_CLUSTERS[@]}"; do
         CLINICQ_CLUSTER=${CLINICQ_CLUSTERS[$name]}
         clinicq_server destroy || true

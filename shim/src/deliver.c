@@ -1,0 +1,509 @@
+#include "deliver.h"
+
+#include "admin.h"
+#include "channel.h"
+#include "clock.h"
+#include "config.h"
+#include "log.h"
+#include "loop.h"
+#include "memory.h"
+#include "outcome.h"
+#include "polling.h"
+#include "pool.h"
+#include "throttle.h"
+#include "transfer.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOOK     MS(1000)  /* for what is due, where nobody tells of it */
+#define SETTINGS MS(10000) /* how often they are asked for */
+#define RETRY    MS(1000)
+#define FAULT    500
+
+/* A channel at work. */
+struct line {
+    const struct channel *channel;
+    struct throttle throttle;
+    const char *missing; /* NULL: ready */
+    const char *refused; /* what open() said */
+    bool on;
+    char *settings; /* as they were last */
+    unsigned under_way;
+    uint64_t done, failed, dead;
+};
+
+static struct line lines[] = {
+    {.channel = &channel_email},
+    {.channel = &channel_webhook},
+};
+#define LINES (sizeof(lines) / sizeof(lines[0]))
+
+static struct {
+    const struct config *config;
+    struct polling settings;
+    bool known;    /* the settings */
+    int64_t lease; /* microseconds */
+    struct call take;
+    bool taking, told;
+    int64_t take_at;
+    struct list deliveries;
+    unsigned count;
+    struct buffer names, most; /* parameters of take, array literals */
+} state = {.lease = MS(60000)};
+
+const char *member_text(struct json_object *object, const char *name) {
+    struct json_object *value;
+
+    return json_object_object_get_ex(object, name, &value) &&
+                   json_object_is_type(value, json_type_string)
+               ? json_object_get_string(value)
+               : "";
+}
+
+int64_t member_number(struct json_object *object, const char *name) {
+    struct json_object *value;
+
+    return json_object_object_get_ex(object, name, &value) ? json_object_get_int64(value) : 0;
+}
+
+static struct line *line_of(const struct delivery *d) {
+    for (unsigned i = 0; i < LINES; i++)
+        if (lines[i].channel == d->channel)
+            return &lines[i];
+    return NULL;
+}
+
+static struct line *line_named(const char *name) {
+    for (unsigned i = 0; i < LINES; i++)
+        if (strcmp(lines[i].channel->name, name) == 0)
+            return &lines[i];
+    return NULL;
+}
+
+/* --- settings -------------------------------------------------------------------------------- */
+
+static void configure(struct line *line, struct json_object *settings) {
+    const char *text = json_object_to_json_string_ext(settings, JSON_C_TO_STRING_PLAIN);
+    const char *missing;
+    bool on;
+
+    if (line->settings != NULL && strcmp(line->settings, text) == 0)
+        return;
+    free(line->settings);
+    line->settings = memory_text(text);
+    on = json_object_get_boolean(json_object_object_get(settings, "on")) != 0;
+    missing = line->refused != NULL ? line->refused : line->channel->configure(settings);
+    throttle_rate(&line->throttle, (double) member_number(settings, "rate"));
+    throttle_succeeded(&line->throttle);
+    line->missing = missing;
+    line->on = on;
+    if (on && missing != NULL)
+        log_event(LOG_WARNING, "channel %s waits: %s", line->channel->name, missing);
+    else if (on)
+        log_event(LOG_INFO, "channel %s is on", line->channel->name);
+}
+
+static struct json_object *parse(const char *text) {
+    struct json_object *object = json_tokener_parse(text); /* the database wrote it */
+
+    if (!json_object_is_type(object, json_type_object)) {
+        json_object_put(object);
+        return NULL;
+    }
+    return object;
+}
+
+static void configure_all(struct json_object *settings) {
+    struct json_object *of_channel;
+
+    for (unsigned i = 0; i < LINES; i++)
+        if (json_object_object_get_ex(settings, lines[i].channel->name, &of_channel))
+            configure(&lines[i], of_channel);
+}
+
+static int64_t take_settings(const struct call *call, const char *text) {
+    struct json_object *settings = text != NULL ? parse(text) : NULL;
+
+    if (settings == NULL) {
+        log_event(LOG_WARNING, "no settings of the database: %s", pool_fault(call));
+        return RETRY;
+    }
+    configure_all(settings);
+    state.lease = MS(1000) * member_number(settings, "lease");
+    state.known = true;
+    json_object_put(settings);
+    return SETTINGS;
+}
+
+/* What open() says is missing counts like what configure() says. */
+static void open_channels(const struct config *c) {
+    for (unsigned i = 0; i < LINES; i++) {
+        lines[i].refused = lines[i].channel->open(c);
+        free(lines[i].settings);
+        lines[i].settings = NULL;
+    }
+}
+
+void deliver_check(const struct config *c, const char *settings,
+                   void (*say)(void *arg, const char *channel, int on, const char *missing),
+                   void *arg) {
+    struct json_object *all = parse(settings);
+    struct json_object *own;
+
+    for (unsigned i = 0; i < LINES; i++) {
+        const struct channel *channel = lines[i].channel;
+        const char *missing = channel->open(c);
+
+        if (!json_object_object_get_ex(all, channel->name, &own))
+            continue;
+        if (missing == NULL)
+            missing = channel->configure(own);
+        say(arg, channel->name, json_object_get_boolean(json_object_object_get(own, "on")),
+            missing);
+    }
+    for (unsigned i = 0; i < LINES; i++)
+        lines[i].channel->close();
+    json_object_put(all);
+}
+
+/* --- how attempts end ------------------------------------------------------------------------ */
+
+static void free_delivery(struct delivery *d) {
+    json_object_put(d->work);
+    free(d);
+}
+
+/* Its memory stays while the database is asked to renew it. */
+static void forget(struct delivery *d) {
+    list_remove(&d->list);
+    line_of(d)->under_way--;
+    state.count--;
+    state.told = true; /* there is room for another one */
+    if (d->renewing)
+        d->forgotten = true;
+    else
+        free_delivery(d);
+}
+
+/* The database knows how it ended, or that this process has lost it. */
+static void recorded(void *arg, bool known) {
+    struct delivery *d = arg;
+
+    if (!known)
+        log_event(LOG_INFO, "delivery %lld (%s): attempt %d had been given to another",
+                  (long long) d->id, d->channel->name, d->attempt);
+    forget(d);
+}
+
+/* The channel's part is over; true the first time. */
+static bool end(struct delivery *d) {
+    if (d->ended)
+        return false;
+    d->ended = true;
+    d->channel->end(d);
+    return true;
+}
+
+void delivery_done(struct delivery *d, struct json_object *result) {
+    struct line *line = line_of(d);
+
+    if (end(d)) {
+        throttle_succeeded(&line->throttle);
+        line->done++;
+        log_event(LOG_INFO, "delivery %lld (%s) is done, attempt %d", (long long) d->id,
+                  line->channel->name, d->attempt);
+        outcome_done(d->id, d->attempt, result, recorded, d);
+    }
+    json_object_put(result);
+}
+
+void delivery_failed(struct delivery *d, enum delivery_fault fault, unsigned retry_after,
+                     const char *format, ...) {
+    struct line *line = line_of(d);
+    char why[FAULT];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(why, sizeof(why), format, args);
+    va_end(args);
+    if (!end(d))
+        return;
+    if (fault == DELIVERY_NEVER) {
+        throttle_succeeded(&line->throttle); /* it does answer */
+        line->dead++;
+    } else {
+        line->failed++;
+        if (throttle_failed(&line->throttle, clock_us(), fault == DELIVERY_CHANNEL))
+            log_event(LOG_ERROR, "channel %s pauses for %d s: %s", line->channel->name,
+                      (int) (line->throttle.pause / 1000000), why);
+    }
+    log_event(LOG_WARNING, "delivery %lld (%s) %s, attempt %d: %s", (long long) d->id,
+              line->channel->name, fault == DELIVERY_NEVER ? "is given up" : "failed", d->attempt,
+              why);
+    outcome_failed(d->id, d->attempt, why, retry_after, fault == DELIVERY_NEVER, recorded, d);
+}
+
+static void renewed(void *arg, bool known) {
+    struct delivery *d = arg;
+
+    d->renewing = false;
+    if (d->forgotten) {
+        free_delivery(d);
+        return;
+    }
+    if (known || !end(d))
+        return;
+    throttle_passed(&line_of(d)->throttle);
+    recorded(d, false);
+}
+
+/* Those that take long are kept from others. */
+static void renew(int64_t now) {
+    for (struct list *n = state.deliveries.next; n != &state.deliveries;) {
+        struct delivery *d = list_item(n, struct delivery, list);
+
+        n = n->next;
+        if (d->ended || d->renewing || now < d->renew_at)
+            continue;
+        d->renew_at = now + state.lease / 3;
+        d->renewing = true;
+        outcome_renew(d->id, d->attempt, renewed, d);
+    }
+}
+
+/* --- taking ---------------------------------------------------------------------------------- */
+
+static void begin(const PGresult *rows, int row) {
+    struct line *line = line_named(PQgetvalue(rows, row, 1));
+    struct delivery *d = memory_zero(1, sizeof(*d));
+
+    d->id = strtoll(PQgetvalue(rows, row, 0), NULL, 10);
+    d->attempt = atoi(PQgetvalue(rows, row, 2));
+    snprintf(d->token, sizeof(d->token), "%s", PQgetvalue(rows, row, 3));
+    d->work = parse(PQgetvalue(rows, row, 4));
+    d->channel = line->channel;
+    d->renew_at = clock_us() + state.lease / 3;
+    list_append(&state.deliveries, &d->list);
+    line->under_way++;
+    state.count++;
+    throttle_began(&line->throttle, 1);
+    if (d->work == NULL)
+        delivery_failed(d, DELIVERY_NEVER, 0, "there is nothing to send");
+    else
+        line->channel->send(d);
+}
+
+static void taken(struct call *call) {
+    PGresult *rows = call->result;
+
+    call->result = NULL;
+    state.taking = false;
+    state.take_at = clock_us() + LOOK;
+    if (call->outcome == CALL_RESULT && !call->failed) {
+        for (int i = 0; i < PQntuples(rows); i++)
+            begin(rows, i);
+        state.told = state.told || PQntuples(rows) > 0;
+    } else {
+        call->result = rows;
+        log_event(LOG_WARNING, "no deliveries of the database: %s", pool_fault(call));
+        call->result = NULL;
+    }
+    PQclear(rows);
+}
+
+/* Asks for as many as each channel can begin now. */
+static bool ask(int64_t now) {
+    bool ready = false;
+    unsigned all = 0;
+
+    state.names.len = state.most.len = 0;
+    buffer_char(&state.names, '{');
+    buffer_char(&state.most, '{');
+    for (unsigned i = 0; i < LINES; i++) {
+        struct line *line = &lines[i];
+        unsigned room =
+            line->under_way < line->channel->at_once ? line->channel->at_once - line->under_way : 0;
+
+        if (!line->on || line->missing != NULL)
+            continue;
+        ready = true;
+        room = throttle_allows(&line->throttle, now, room);
+        if (room == 0)
+            continue;
+        buffer_format(&state.names, "%s%s", all > 0 ? "," : "", line->channel->name);
+        buffer_format(&state.most, "%s%u", all > 0 ? "," : "", room);
+        all += room;
+    }
+    buffer_char(&state.names, '}');
+    buffer_char(&state.most, '}');
+    /* where a rate is what holds it back, soon; where there is nothing to do, later */
+    state.take_at = now + (ready && all == 0 ? LOOK / 20 : LOOK);
+    if (all == 0)
+        return false;
+    state.take.parameters[0] = state.names.data;
+    state.take.parameters[1] = state.most.data;
+    return pool_submit(&state.take);
+}
+
+static void take(int64_t now) {
+    if (state.taking || !state.known || loop_draining() || !pool_ready(CALL_SLOW) ||
+        (now < state.take_at && !state.told))
+        return;
+    state.told = false;
+    state.taking = ask(now);
+}
+
+static void notice(void) {
+    state.told = true;
+}
+
+/* --- the process ----------------------------------------------------------------------------- */
+
+static void write_metrics(struct buffer *out) {
+    static const struct {
+        const char *name, *type, *help;
+    } heads[] = {
+        {"done", "counter", "Attempts that the far side took."},
+        {"failed", "counter", "Attempts that failed and are made again."},
+        {"dead", "counter", "Deliveries that the far side will never take."},
+        {"under_way", "gauge", "Attempts under way."},
+        {"ready", "gauge", "Whether the channel is set up and may send."},
+        {"paused", "gauge", "Whether the channel pauses because attempts failed in a row."},
+    };
+
+    for (unsigned k = 0; k < sizeof(heads) / sizeof(heads[0]); k++) {
+        const char *suffix = strcmp(heads[k].type, "counter") == 0 ? "_total" : "";
+
+        buffer_format(out, "# HELP clinicq_deliver_%s%s %s\n# TYPE clinicq_deliver_%s%s %s\n",
+                      heads[k].name, suffix, heads[k].help, heads[k].name, suffix, heads[k].type);
+        for (unsigned i = 0; i < LINES; i++) {
+            const struct line *line = &lines[i];
+            const uint64_t values[] = {line->done,
+                                       line->failed,
+                                       line->dead,
+                                       line->under_way,
+                                       line->on && line->missing == NULL,
+                                       throttle_is_open(&line->throttle)};
+
+            buffer_format(out, "clinicq_deliver_%s%s{channel=\"%s\"} %llu\n", heads[k].name, suffix,
+                          line->channel->name, (unsigned long long) values[k]);
+        }
+    }
+}
+
+static const char *not_ready(void) {
+    return loop_draining()                                     ? "draining"
+           : !pool_ready(CALL_SLOW) || !pool_ready(CALL_WRITE) ? "no database connection"
+           : !state.known                                      ? "no settings"
+                                                               : NULL;
+}
+
+static void turn(int64_t now) {
+    pool_tick(now);
+    outcome_tick(now);
+    polling_tick(&state.settings, now);
+    transfers_tick(now);
+    renew(now);
+    take(now);
+    admin_run();
+    pool_dispatch();
+}
+
+static int64_t next(void) {
+    int64_t at = loop_earlier(pool_next(), transfers_next());
+
+    if (admin_pending() ||
+        (state.told && !state.taking && !loop_draining() && state.known && pool_ready(CALL_SLOW)))
+        return 0;
+    at = loop_earlier(at, polling_next(&state.settings));
+    at = loop_earlier(at, outcome_next());
+    if (!state.taking && !loop_draining())
+        at = loop_earlier(at, state.take_at);
+    return at;
+}
+
+static void reload(void) {
+    open_channels(state.config);
+    state.settings.at = 0;
+    log_event(LOG_INFO, "SIGHUP: log file and secrets were read again");
+}
+
+static void drain(void) {
+}
+
+static bool drained(void) {
+    return state.count == 0 && !state.taking;
+}
+
+/* A few connections do: one that takes, and listens; those that say how attempts ended; those that
+ * read images. */
+static void open_pool(const struct config *c) {
+    struct config own = *c;
+
+    own.dsn = c->deliver_dsn;
+    own.prepare = 0;
+    own.slow_connections = 1;
+    own.write_connections = 2;
+    own.read_connections = 2;
+    own.queue_length = 4096;
+    pool_open(&own, "LISTEN clinicq_outbox", notice);
+    state.take.class = CALL_SLOW;
+    state.take.sql = "SELECT id, channel, attempt, token, work FROM"
+                     " clinicq_api.take_deliveries($1, $2)";
+    state.take.parameter_count = 2;
+    state.take.done = taken;
+    list_init(&state.take.queue);
+    list_init(&state.take.deadline);
+    polling_open(&state.settings, "SELECT clinicq_api.delivery_settings()", take_settings);
+}
+
+static void open_admin(const struct config *c) {
+    struct config own = *c;
+
+    own.metrics_port = c->deliver_metrics_port;
+    admin_open(&own, not_ready, write_metrics);
+}
+
+/* What was not done is taken by another deliverer when its time is over. */
+static void drop_all(void) {
+    while (!list_empty(&state.deliveries)) {
+        struct delivery *d = list_item(state.deliveries.next, struct delivery, list);
+
+        end(d);
+        d->renewing = false;
+        forget(d);
+    }
+}
+
+void deliver(const struct config *c) {
+    static const struct loop_service service = {turn, next, reload, drain, drained};
+
+    state.config = c;
+    list_init(&state.deliveries);
+    loop_open();
+    transfers_open(c);
+    for (unsigned i = 0; i < LINES; i++)
+        throttle_open(&lines[i].throttle, lines[i].channel != &channel_webhook);
+    open_channels(c);
+    open_pool(c);
+    open_admin(c);
+    log_event(LOG_INFO, "clinicq-shim %s delivers", CLINICQ_VERSION);
+    loop_run(&service, c->drain_timeout_ms);
+    if (state.count > 0)
+        log_event(LOG_WARNING, "%u deliveries were left to others", state.count);
+    outcome_close();
+    drop_all();
+    pool_close();
+    for (unsigned i = 0; i < LINES; i++) {
+        lines[i].channel->close();
+        free(lines[i].settings);
+    }
+    transfers_close();
+    admin_close();
+    loop_close();
+    buffer_free(&state.names);
+    buffer_free(&state.most);
+}
