@@ -6,6 +6,7 @@
 #include "tls.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <libpq-fe.h>
 #include <limits.h>
@@ -191,7 +192,7 @@ static void option_flag(const struct option *o, char *out, size_t size) {
     size_t i = 0;
 
     for (; name[i] != '\0' && i + 1 < size; i++)
-        out[i] = name[i] == '_' ? '-' : (char) (name[i] - 'A' + 'a');
+        out[i] = name[i] == '_' ? '-' : (char) tolower((unsigned char) name[i]);
     out[i] = '\0';
 }
 

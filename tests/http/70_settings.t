@@ -20,7 +20,7 @@ sub stops ($what, $named, $settings, @flags) {
 # The three lists.
 my ($code, $help) = run_shim({}, '--help');
 is($code, 0, '--help needs nothing');
-my %helped = $help =~ /^ +(CLINICQ_\w+)(?:, --[a-z-]+)? +\(default: (.*)\)$/mg;
+my %helped = $help =~ /^ +(CLINICQ_\w+)(?:, --[a-z0-9-]+)? +\(default: (.*)\)$/mg;
 my %example;
 open my $in, '<', "$FindBin::Bin/../../shim/.env.example" or die "no .env.example: $!\n";
 while (my $line = <$in>) { $example{$1} = $2 if $line =~ /^#?(CLINICQ_\w+)=(.*)$/ }
@@ -30,13 +30,13 @@ is($helped{$_}, $example{$_} eq '' ? 'none' : $example{$_}, "$_: the same defaul
 my %read;
 for my $file (glob "$FindBin::Bin/../../shim/src/*.c") {
     open my $source, '<', $file or die "$file: $!\n";
-    while (my $line = <$source>) { $read{$1} = 1 while $line =~ /"(CLINICQ_[A-Z_]+)"/g }
+    while (my $line = <$source>) { $read{$1} = 1 while $line =~ /"(CLINICQ_[A-Z0-9_]+)"/g }
     close $source;
 }
 delete $read{CLINICQ_};
 is(join("\n", sort keys %helped), join("\n", sort keys %read), '... the same as the sources read');
 my %flags = map { $_ => '--' . lc(s/^CLINICQ_//r) =~ tr/_/-/r } keys %helped;
-like($help, qr/^ +$_, \Q$flags{$_}\E +\(/m, "$flags{$_} is the flag of $_") for grep { !/^CLINICQ_(?:SHIM|EVENTS)_DSN$/ } sort keys %flags;
+like($help, qr/^ +$_, \Q$flags{$_}\E +\(/m, "$flags{$_} is the flag of $_") for grep { !/^CLINICQ_(?:(?:SHIM|EVENTS|DELIVER)_DSN|S3_SECRET_KEY|TWILIO_TOKEN|SMTP_PASSWORD)$/ } sort keys %flags;
 unlike($help, qr/_DSN, --/, 'the connection strings have no flag');
 my ($version_code, $version) = run_shim({}, '--version');
 is("$version_code $version", "0 clinicq-shim @{[db(q{SELECT extversion FROM pg_extension WHERE extname = 'clinicq'})]}\n", '--version is that of the extension');
