@@ -11,6 +11,7 @@ ADDRESS=${CLINICQ_ADDRESS:-127.0.0.1}
 PORT=${CLINICQ_PORT:-8080}
 METRICS_PORT=${CLINICQ_METRICS_PORT:-9080}
 URL=http://$ADDRESS:$PORT
+DELIVER_METRICS_PORT=${CLINICQ_DELIVER_METRICS_PORT:-9081}
 METRICS_URL=http://127.0.0.1:$METRICS_PORT
 USERS='admin assistant doctor display'
 
@@ -44,12 +45,14 @@ lock() {
 }
 unlock() { exec 9>&-; }
 
-shim_pid() {
+# program_pid shim|deliver: of the process that runs
+program_pid() {
     local pid
-    pid=$(cat "$RUN/shim.pid" 2>/dev/null) || return 1
+    pid=$(cat "$RUN/$1.pid" 2>/dev/null) || return 1
     # The number may belong to any process by now, so its command line has to be ours.
     tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" | grep -qxF "$(readlink -f "$SHIM")" && say "$pid"
 }
+shim_pid() { program_pid shim; }
 foreground_pid() {
     local pid
     pid=$(cat "$RUN/foreground.pid" 2>/dev/null) || return 1
@@ -82,9 +85,10 @@ use_build() {
     mv "$CLUSTER/stage.new" "$CLUSTER/stage"
 }
 
-stop_shim() {
+# stop_program shim|deliver
+stop_program() {
     local pid
-    pid=$(shim_pid) || return 0
+    pid=$(program_pid "$1") || return 0
     kill -TERM "$pid" 2>/dev/null || true
     for _ in {1..150}; do
         alive "$pid" || break
@@ -92,47 +96,61 @@ stop_shim() {
     done
     if alive "$pid"; then
         kill -KILL "$pid" 2>/dev/null || true
-        warn "The shim did not stop within 15 s and was killed."
+        warn "The $1 did not stop within 15 s and was killed."
     fi
-    rm -f "$RUN/shim.pid"
+    rm -f "$RUN/$1.pid"
 }
 
 stop_all() {
-    stop_shim
+    stop_program deliver
+    stop_program shim
     [ ! -d "$CLUSTER/server" ] || cluster stop "$CLUSTER"
     rm -f "$RUN/foreground.pid"
 }
 
-start_shim() {
-    local dsn
-    dsn=$(cluster dsn "$CLUSTER" shim)
-    install -m 755 "$(staged_shim "$CLUSTER/stage")" "$SHIM"
-    if [ -e "$RUN/shim.log" ] && [ "$(stat -c %s "$RUN/shim.log")" -gt 10000000 ]; then
-        mv "$RUN/shim.log" "$RUN/shim.log.old"
-    fi
+# start_program shim|deliver [ARGUMENT...]: in the background, with the environment of now
+start_program() {
+    local log=$RUN/$1.log pid_file=$RUN/$1.pid
+    shift
+    if [ -e "$log" ] && [ "$(stat -c %s "$log")" -gt 10000000 ]; then mv "$log" "$log.old"; fi
     (
         umask 077
-        export CLINICQ_SHIM_DSN=$dsn CLINICQ_ADDRESS=$ADDRESS CLINICQ_PORT=$PORT
-        export CLINICQ_METRICS_PORT=$METRICS_PORT
-        # The development servers of the web front end.
-        export CLINICQ_CORS_ORIGINS=${CLINICQ_CORS_ORIGINS-http://localhost:5173,http://127.0.0.1:5173}
-        # A session of its own, so that Ctrl-C reaches it only by way of stop_shim.
-        exec_as_server setsid "$(readlink -f "$SHIM")" 9>&- </dev/null >>"$RUN/shim.log" 2>&1
+        # A session of its own, so that Ctrl-C reaches it only by way of stop_program.
+        exec_as_server setsid "$(readlink -f "$SHIM")" "$@" 9>&- </dev/null >>"$log" 2>&1
     ) &
-    say $! >"$RUN/shim.pid"
+    say $! >"$pid_file"
     disown $!
-    local ready=$METRICS_URL/ready
-    [ "$METRICS_PORT" != 0 ] || ready=$URL/api/health/
+}
+
+# await_program shim|deliver URL: until it is ready
+await_program() {
     for _ in {1..300}; do
-        if curl -fsS -m 2 -o /dev/null "$ready" 2>/dev/null; then
-            return 0
-        fi
-        alive "$(cat "$RUN/shim.pid")" || break
+        ! curl -fsS -m 2 -o /dev/null "$2" 2>/dev/null || return 0
+        alive "$(cat "$RUN/$1.pid")" || break
         sleep 0.1
     done
-    tail -n 2 "$RUN/shim.log" >&2
+    tail -n 2 "$RUN/$1.log" >&2
     stop_all
-    die "The shim did not become ready; its log is .run/shim.log."
+    die "The $1 did not become ready; its log is .run/$1.log."
+}
+
+start_shim() {
+    install -m 755 "$(staged_shim "$CLUSTER/stage")" "$SHIM"
+    CLINICQ_SHIM_DSN=$(cluster dsn "$CLUSTER" shim) CLINICQ_ADDRESS=$ADDRESS CLINICQ_PORT=$PORT \
+        CLINICQ_METRICS_PORT=$METRICS_PORT \
+        CLINICQ_CORS_ORIGINS=${CLINICQ_CORS_ORIGINS-http://localhost:5173,http://127.0.0.1:5173} \
+        start_program shim
+    if [ "$METRICS_PORT" = 0 ]; then
+        await_program shim "$URL/api/health/"
+    else
+        await_program shim "$METRICS_URL/ready"
+    fi
+}
+
+start_deliverer() {
+    CLINICQ_DELIVER_DSN=$(cluster dsn "$CLUSTER" deliver) CLINICQ_DELIVER_METRICS_PORT=$DELIVER_METRICS_PORT \
+        start_program deliver deliver
+    [ "$DELIVER_METRICS_PORT" = 0 ] || await_program deliver "http://127.0.0.1:$DELIVER_METRICS_PORT/ready"
 }
 
 dba_psql() (
@@ -167,6 +185,7 @@ write_env() {
             say "CLINICQ_DSN=$(cluster dsn "$CLUSTER" dba)"
             say "CLINICQ_SUPERUSER_DSN=$(cluster dsn "$CLUSTER" superuser)"
             say "CLINICQ_SHIM_DSN=$(cluster dsn "$CLUSTER" shim)"
+            say "CLINICQ_DELIVER_DSN=$(cluster dsn "$CLUSTER" deliver)"
             for user in $USERS; do
                 say "CLINICQ_${user^^}=$user:$(value_of "$CLUSTER/passwords" "${user^^}")"
             done
@@ -179,6 +198,7 @@ write_env() {
 bring_up() {
     need_free_port CLINICQ_PORT "$ADDRESS" "$PORT"
     need_free_port CLINICQ_METRICS_PORT 127.0.0.1 "$METRICS_PORT"
+    need_free_port CLINICQ_DELIVER_METRICS_PORT 127.0.0.1 "$DELIVER_METRICS_PORT"
     use_build
     [ -d "$CLUSTER/server/data" ] || say "Creating a private PostgreSQL cluster in .run/cluster"
     cluster create "$CLUSTER"
@@ -189,6 +209,7 @@ bring_up() {
     fi
     write_env
     start_shim
+    start_deliverer
 }
 
 # Packages, build, and what may still run from a kill -9 or an older build.
@@ -216,6 +237,6 @@ TOKEN=\$(curl -s $URL/api/auth/login/ $json -d '{"username": "assistant", "passw
 PATIENT=\$(curl -s $URL/api/patients/ $token $json -d '{"name": "Asha Rao", "phone": "0712345678", "gender": "FEMALE"}' | sed 's/.*"registration_number" *: *"\\([^"]*\\)".*/\\1/'); echo "patient \$PATIENT"
 curl -s $URL/api/visits/ $token $json -d "{\\"patient\\": \\"\$PATIENT\\", \\"queue\\": $queue}"; echo
 
-Settings for scripts: .run/env   Log: .run/shim.log   Metrics: $METRICS_URL/metrics
+Settings for scripts: .run/env   Logs: .run/shim.log, .run/deliver.log   Metrics: $METRICS_URL/metrics
 TEXT
 }
