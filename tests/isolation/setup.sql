@@ -31,6 +31,14 @@ CREATE FUNCTION iso.path_of(kind text) RETURNS text LANGUAGE sql AS $$
     SELECT CASE kind WHEN 'patient' THEN '/api/patients/{registration_number}/' WHEN 'visit' THEN '/api/visits/{id}/' END
 $$;
 
+-- Deliveries 1 to 3 by SMS, 4 and 5 to one endpoint.
+CREATE FUNCTION iso.outbox() RETURNS void LANGUAGE sql AS $$
+    TRUNCATE clinicq.outbox, clinicq.webhook RESTART IDENTITY;
+    INSERT INTO clinicq.webhook (url) VALUES ('https://a.example/');
+    INSERT INTO clinicq.outbox (channel, purpose, payload) SELECT 'sms', 'manual', '{"to": "+14155550100", "body": "x"}' FROM generate_series(1, 3);
+    INSERT INTO clinicq.outbox (channel, purpose, webhook_id, payload) SELECT 'webhook', 'manual', 1, '{"type": "x"}' FROM generate_series(1, 2);
+$$;
+
 -- The oracle: every rule that concurrency could break, recomputed from the rows.
 CREATE FUNCTION iso.faults() RETURNS SETOF text LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT 'tokens of queue ' || queue_id || ' are ' || coalesce(tokens::text, 'none') || ', its counter is ' || coalesce(last_token::text, 'missing')

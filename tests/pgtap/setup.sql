@@ -14,7 +14,7 @@ CREATE ROLE test_reporter LOGIN IN ROLE clinicq_reporter;
 CREATE ROLE test_nobody LOGIN;
 
 CREATE FUNCTION tap.role_of(who text) RETURNS text LANGUAGE sql AS $$
-    SELECT CASE WHEN who IN ('shim', 'dba', 'owner') THEN 'clinicq_' ELSE 'test_' END || who
+    SELECT CASE WHEN who IN ('shim', 'deliver', 'dba', 'owner') THEN 'clinicq_' ELSE 'test_' END || who
 $$;
 
 -- Runs a statement with a role as session_user and returns its first value, or "SQLSTATE: message".
