@@ -141,7 +141,7 @@ static bool read_rate(char *item, Channel *channel, int *rate) {
         if (!channel_find(item, channel))
             return false;
     }
-    *rate = atoi(digits);
+    *rate = (int) strtol(digits, NULL, 10);
     return length >= 1 && length <= 4 && strspn(digits, "0123456789") == length && *rate >= 1;
 }
 
@@ -169,8 +169,8 @@ int channel_rate(Channel channel) {
         Channel of;
         int rate;
 
-        read_rate(item, &of, &rate); /* set_setting() checked it */
-        if (of == channel || of == CHANNEL_COUNT)
+        /* set_setting() checked it */
+        if (read_rate(item, &of, &rate) && (of == channel || of == CHANNEL_COUNT))
             found = rate;
     }
     return found;

@@ -281,7 +281,7 @@ static void begin(const PGresult *rows, int row) {
     struct delivery *d = memory_zero(1, sizeof(*d));
 
     d->id = strtoll(PQgetvalue(rows, row, 0), NULL, 10);
-    d->attempt = atoi(PQgetvalue(rows, row, 2));
+    d->attempt = (int) strtol(PQgetvalue(rows, row, 2), NULL, 10);
     snprintf(d->token, sizeof(d->token), "%s", PQgetvalue(rows, row, 3));
     d->work = parse(PQgetvalue(rows, row, 4));
     d->channel = line->channel;
@@ -469,9 +469,10 @@ static void open_admin(const struct config *c) {
 
 /* What was not done is taken by another deliverer when its time is over. */
 static void drop_all(void) {
-    while (!list_empty(&state.deliveries)) {
-        struct delivery *d = list_item(state.deliveries.next, struct delivery, list);
+    for (struct list *n = state.deliveries.next; n != &state.deliveries;) {
+        struct delivery *d = list_item(n, struct delivery, list);
 
+        n = n->next;
         end(d);
         d->renewing = false;
         forget(d);

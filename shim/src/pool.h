@@ -26,9 +26,9 @@ enum call_outcome {
  * pool_submit() until done() or pool_abandon(). */
 struct call {
     enum call_class class;
+    int parameter_count; /* of sql */
     const char *sql; /* NULL: clinicq_api.call with the parameters */
     const char *parameters[CALL_PARAMETERS];
-    int parameter_count; /* of sql */
     bool safe;           /* changes nothing (RFC 9110, 9.2.1): it may be sent again */
     bool goes_on;        /* has the time that the call before it left */
     struct lane *lane;   /* owned, dropped with the call */

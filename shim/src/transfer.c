@@ -33,7 +33,7 @@ struct transfer {
 /* A socket of libcurl's. What the loop still has to tell of one that was closed goes to nobody. */
 struct socket {
     struct loop_source source;
-    struct list list;
+    struct socket *next; /* of those that were closed */
     curl_socket_t fd;
 };
 
@@ -41,7 +41,7 @@ static struct {
     CURLM *multi;
     char *ca_file;
     int64_t at; /* when libcurl wants to be called */
-    struct list closed;
+    struct socket *closed;
 } state = {.at = CLOCK_NEVER};
 
 static void finish(CURL *easy, CURLcode code) {
@@ -92,7 +92,8 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *ow
         loop_forget(fd);
         if (s != NULL) {
             s->fd = CURL_SOCKET_BAD;
-            list_append(&state.closed, &s->list);
+            s->next = state.closed;
+            state.closed = s;
         }
         curl_multi_assign(state.multi, fd, NULL);
         return 0;
@@ -101,7 +102,6 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *ow
         s = memory_zero(1, sizeof(*s));
         s->fd = fd;
         s->source.ready = on_ready;
-        list_init(&s->list);
         curl_multi_assign(state.multi, fd, s);
     }
     loop_watch(&s->source, fd,
@@ -313,10 +313,10 @@ unsigned transfer_retry_after(const struct transfer *t) {
 }
 
 static void free_closed(void) {
-    while (!list_empty(&state.closed)) {
-        struct socket *s = list_item(state.closed.next, struct socket, list);
+    while (state.closed != NULL) {
+        struct socket *s = state.closed;
 
-        list_remove(&s->list);
+        state.closed = s->next;
         free(s);
     }
 }
@@ -324,7 +324,6 @@ static void free_closed(void) {
 void transfers_open(const struct config *c) {
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0 || (state.multi = curl_multi_init()) == NULL)
         log_fatal("libcurl cannot be initialised");
-    list_init(&state.closed);
     state.ca_file = memory_text(c->ca_file);
     curl_multi_setopt(state.multi, CURLMOPT_SOCKETFUNCTION, on_socket);
     curl_multi_setopt(state.multi, CURLMOPT_TIMERFUNCTION, on_timer);

@@ -18,6 +18,7 @@ far_up() {
         [ ! -s "$folder/port" ] || break
         sleep 0.1
     done
+    # shellcheck disable=SC2034
     port=$(cat "$folder/port" 2>/dev/null) || {
         tail -n 5 "$folder/log" >&2
         return 1
