@@ -348,9 +348,12 @@ static bool ask(int64_t now) {
     return pool_submit(&state.take);
 }
 
+static bool may_take(void) {
+    return !state.taking && state.known && !loop_draining() && pool_ready(CALL_SLOW);
+}
+
 static void take(int64_t now) {
-    if (state.taking || !state.known || loop_draining() || !pool_ready(CALL_SLOW) ||
-        (now < state.take_at && !state.told))
+    if (!may_take() || (now < state.take_at && !state.told))
         return;
     state.told = false;
     state.taking = ask(now);
@@ -415,12 +418,11 @@ static void turn(int64_t now) {
 static int64_t next(void) {
     int64_t at = loop_earlier(pool_next(), transfers_next());
 
-    if (admin_pending() ||
-        (state.told && !state.taking && !loop_draining() && state.known && pool_ready(CALL_SLOW)))
+    if (admin_pending() || (state.told && may_take()))
         return 0;
     at = loop_earlier(at, polling_next(&state.settings));
     at = loop_earlier(at, outcome_next());
-    if (!state.taking && !loop_draining())
+    if (may_take())
         at = loop_earlier(at, state.take_at);
     return at;
 }
