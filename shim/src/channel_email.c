@@ -1,14 +1,15 @@
-/* E-mail, handed over by SMTP. It has no way to ask what became of a message: where the line is
- * lost behind its last byte and before the reply, the server may have it, and it is sent again.
- * Both then have one Message-ID, by which servers and readers tell a second one; not all of them
- * look. */
+/* E-mail, handed to a mail server. There is no way to ask what became of a message: where the
+ * connection is lost behind its last byte and before the reply, the server may have it, and it is
+ * sent again. Both then have one Message-ID, by which servers and readers can tell a second one;
+ * not all of them do. */
 #include "channel.h"
 
 #include "config.h"
 #include "mail.h"
 #include "secret.h"
-#include "transfer.h"
+#include "smtp.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -16,45 +17,25 @@
 #define AT_ONCE 4
 #define SECONDS 60
 
-/* The last command that was sent. */
-enum step {
-    STEP_GREETING, /* none yet */
-    STEP_HELLO,
-    STEP_STARTTLS,
-    STEP_HELLO_TLS,
-    STEP_LOGIN,
-    STEP_SENDER,
-    STEP_RECIPIENT,
-    STEP_DATA,
-    STEP_MESSAGE, /* the server waits for the message, or has it */
-};
-
-struct email {
-    struct transfer *transfer;
-    struct curl_slist *recipients;
-    struct buffer message;
-    size_t sent;
-    bool implicit_tls;
-    enum step step;
-    unsigned reply; /* to that step, 0: none yet */
-};
-
 static char *password; /* NULL: none */
 static struct {
     char *url; /* with the name that we greet by as its path */
     char *from;
-    char *user;
+    char *user; /* "": nobody logs in */
     bool tls;
 } set;
 
 static const char *email_open(const struct config *c) {
+    static char said[160];
     const char *fault = NULL;
     char *read = NULL;
 
     if (c->smtp_password[0] != '\0' || c->smtp_password_file[0] != '\0') {
         read = secret_read(c->smtp_password, c->smtp_password_file, &fault);
-        if (read == NULL)
-            return fault;
+        if (read == NULL) {
+            snprintf(said, sizeof(said), "CLINICQ_SMTP_PASSWORD_FILE: %s", fault);
+            return said;
+        }
     }
     secret_free(password);
     password = read;
@@ -80,7 +61,8 @@ static const char *login_fault(void) {
     if (!set.tls)
         return "email_user is set and email_tls is off: a password is not sent without TLS";
     if (password == NULL)
-        return "email_user is set, and neither CLINICQ_SMTP_PASSWORD nor CLINICQ_SMTP_PASSWORD_FILE";
+        return "email_user is set, and neither CLINICQ_SMTP_PASSWORD nor "
+               "CLINICQ_SMTP_PASSWORD_FILE";
     return NULL;
 }
 
@@ -90,18 +72,18 @@ static const char *email_configure(struct json_object *settings) {
     bool implicit = strncmp(server, "smtps://", 8) == 0;
     struct buffer url = {0};
 
-    set_free();
     if (!implicit && strncmp(server, "smtp://", 7) != 0)
         return "email_server is no smtp:// or smtps:// address";
     if (strpbrk(strstr(server, "//") + 2, "/@?#") != NULL)
         return "email_server has more than a host and a port";
     if (!mail_address(from))
         return "email_from is no address of e-mail";
-    set.tls = implicit || strcmp(member_text(settings, "tls"), "off") != 0;
-    set.user = memory_text(member_text(settings, "user"));
-    set.from = memory_text(from);
+    set_free();
     buffer_format(&url, "%s/%s", server, mail_domain(from));
     set.url = url.data;
+    set.from = memory_text(from);
+    set.user = memory_text(member_text(settings, "user"));
+    set.tls = implicit || strcmp(member_text(settings, "tls"), "off") != 0;
     return login_fault();
 }
 
@@ -131,159 +113,50 @@ static const char *take_recipients(struct mail *m, struct json_object *to) {
     return NULL;
 }
 
-static const char *write_message(struct email *e, const struct delivery *d) {
-    struct mail m = {
-        .from = set.from,
-        .subject = text_of(json_object_object_get(d->work, "subject")),
-        .body = text_of(json_object_object_get(d->work, "body")),
-        .id = d->token,
-        .at = time(NULL),
-    };
-    const char *fault = take_recipients(&m, json_object_object_get(d->work, "to"));
-
-    if (fault == NULL && (m.subject == NULL || m.body == NULL))
-        fault = "subject or body is no text";
-    if (fault == NULL)
-        fault = mail_write(&e->message, &m);
-    for (size_t i = 0; fault == NULL && i < m.to_count; i++) {
-        struct curl_slist *longer = curl_slist_append(e->recipients, m.to[i]);
-
-        if (longer == NULL)
-            log_fatal("out of memory");
-        e->recipients = longer;
-    }
-    return fault;
-}
-
-static size_t read_message(void *arg, char *out, size_t room) {
-    struct email *e = arg;
-    size_t len = e->message.len - e->sent;
-
-    if (len > room)
-        len = room;
-    memcpy(out, e->message.data + e->sent, len);
-    e->sent += len;
-    return len;
-}
-
-static bool begins(const char *line, size_t len, const char *with) {
-    return len >= strlen(with) && memcmp(line, with, strlen(with)) == 0;
-}
-
-/* What follows AUTH, a line of base64, belongs to the same step. */
-static void command_sent(struct email *e, const char *line, size_t len) {
-    if (begins(line, len, "QUIT"))
-        return;
-    if (begins(line, len, "EHLO ") || begins(line, len, "HELO "))
-        e->step = e->step < STEP_STARTTLS ? STEP_HELLO : STEP_HELLO_TLS;
-    else if (begins(line, len, "STARTTLS"))
-        e->step = STEP_STARTTLS;
-    else if (begins(line, len, "AUTH "))
-        e->step = STEP_LOGIN;
-    else if (begins(line, len, "MAIL FROM:"))
-        e->step = STEP_SENDER;
-    else if (begins(line, len, "RCPT TO:"))
-        e->step = STEP_RECIPIENT;
-    else if (begins(line, len, "DATA"))
-        e->step = STEP_DATA;
-    e->reply = 0;
-}
-
-/* The last line of a reply has a blank behind its code. */
-static void reply_line(struct email *e, const char *line, size_t len) {
-    unsigned code = 0;
-
-    if (len < 4 || line[3] == '-')
-        return;
-    for (size_t i = 0; i < 3; i++) {
-        if (line[i] < '0' || line[i] > '9')
-            return;
-        code = code * 10 + (unsigned) (line[i] - '0');
-    }
-    e->reply = code;
-    if (e->step == STEP_DATA && e->reply == 354) {
-        e->step = STEP_MESSAGE;
-        e->reply = 0;
-    }
-}
-
-/* libcurl tells the code of the last reply, but not to what it was one. */
-static int follow(CURL *easy, curl_infotype type, char *data, size_t len, void *arg) {
-    (void) easy;
-    if (type == CURLINFO_HEADER_OUT)
-        command_sent(arg, data, len);
-    else if (type == CURLINFO_HEADER_IN)
-        reply_line(arg, data, len);
-    return 0;
-}
-
-static const char *step_name(enum step step) {
-    static const char *const names[] = {
-        [STEP_GREETING] = "the connection", [STEP_HELLO] = "EHLO",
-        [STEP_STARTTLS] = "STARTTLS",       [STEP_HELLO_TLS] = "EHLO",
-        [STEP_LOGIN] = "the log-in",        [STEP_SENDER] = "the sender",
-        [STEP_RECIPIENT] = "a recipient",   [STEP_DATA] = "DATA",
-        [STEP_MESSAGE] = "the message",
-    };
-
-    return names[step];
-}
-
 /* 4yz is for now, 5yz for good (RFC 5321, 4.2.1): of this message from the recipients on, before
  * them of us. */
-static enum delivery_fault fault_of_reply(enum step step, unsigned reply) {
+static enum delivery_fault fault_of_reply(enum smtp_step step, unsigned reply) {
     if (reply < 500)
         return DELIVERY_AGAIN;
     if (reply == 530 || reply == 534 || reply == 535 || reply == 538)
         return DELIVERY_CHANNEL; /* log in first, or not so (RFC 4954, 6) */
-    if (step == STEP_SENDER && reply == 552)
-        return DELIVERY_NEVER; /* its size was told there (RFC 1870, 6) */
-    return step < STEP_RECIPIENT ? DELIVERY_CHANNEL : DELIVERY_NEVER;
+    return step < SMTP_RECIPIENT ? DELIVERY_CHANNEL : DELIVERY_NEVER;
 }
 
-/* TLS was due and did not come about. */
-static bool tls_failed(const struct email *e) {
-    curl_off_t connected = 0, secured = 0;
+static void email_failed(struct delivery *d, const struct smtp *s) {
+    static const char *const names[] = {
+        [SMTP_CONNECT] = "the connection", [SMTP_HELLO] = "EHLO",
+        [SMTP_STARTTLS] = "STARTTLS",      [SMTP_HELLO_TLS] = "EHLO",
+        [SMTP_LOGIN] = "the log-in",       [SMTP_SENDER] = "the sender",
+        [SMTP_RECIPIENT] = "a recipient",  [SMTP_DATA] = "DATA",
+        [SMTP_MESSAGE] = "the message",
+    };
+    enum smtp_step step = smtp_step(s);
+    unsigned reply = smtp_reply(s);
 
-    if (e->step == STEP_STARTTLS)
-        return e->reply / 100 == 2;
-    if (e->step != STEP_GREETING || !e->implicit_tls)
-        return false;
-    curl_easy_getinfo(transfer_easy(e->transfer), CURLINFO_CONNECT_TIME_T, &connected);
-    curl_easy_getinfo(transfer_easy(e->transfer), CURLINFO_APPCONNECT_TIME_T, &secured);
-    return connected > 0 && secured == 0;
-}
-
-static void email_failed(struct delivery *d, const char *why) {
-    const struct email *e = d->state;
-
-    if (e->reply >= 400)
-        delivery_failed(d, fault_of_reply(e->step, e->reply), 0,
-                        "the mail server answered %u to %s", e->reply, step_name(e->step));
-    else if (e->step == STEP_HELLO && e->reply != 0 && !e->implicit_tls && set.tls)
+    if (reply >= 400)
+        delivery_failed(d, fault_of_reply(step, reply), 0, "the mail server answered %u to %s",
+                        reply, names[step]);
+    else if (step == SMTP_HELLO && smtp_insecure(s))
         delivery_failed(d, DELIVERY_CHANNEL, 0,
                         "the mail server offers no STARTTLS, and email_tls is required");
-    else if ((e->step == STEP_HELLO || e->step == STEP_HELLO_TLS) && e->reply != 0)
-        delivery_failed(d, DELIVERY_CHANNEL, 0,
-                        "the mail server offers no way to log in that is known here");
-    else if (tls_failed(e))
-        delivery_failed(d, DELIVERY_CHANNEL, 0, "no TLS with the mail server: %s", why);
-    else if (e->step == STEP_MESSAGE && e->sent == e->message.len)
+    else if (smtp_insecure(s))
+        delivery_failed(d, DELIVERY_CHANNEL, 0, "no TLS with the mail server: %s", smtp_fault(s));
+    else if (smtp_said_all(s))
         delivery_failed(d, DELIVERY_AGAIN, 0,
-                        "no reply of the mail server to the message, which it may have: %s", why);
+                        "no reply of the mail server to the message, which it may have: %s",
+                        smtp_fault(s));
     else
-        delivery_failed(d, DELIVERY_AGAIN, 0, "the mail server, at %s: %s", step_name(e->step),
-                        why);
+        delivery_failed(d, DELIVERY_AGAIN, 0, "at %s: %s", names[step], smtp_fault(s));
 }
 
-static void email_answered(struct transfer *t, void *arg) {
+static void email_answered(struct smtp *s, void *arg) {
     struct delivery *d = arg;
-    const char *why = transfer_fault(t);
     struct json_object *result;
     struct buffer id = {0};
 
-    if (why != NULL) {
-        email_failed(d, why);
+    if (smtp_fault(s) != NULL) {
+        email_failed(d, s);
         return;
     }
     buffer_format(&id, "%s@%s", d->token, mail_domain(set.from));
@@ -293,51 +166,45 @@ static void email_answered(struct transfer *t, void *arg) {
     delivery_done(d, result);
 }
 
-static void email_send(struct delivery *d) {
-    struct email *e = memory_zero(1, sizeof(*e));
-    const char *fault;
-    CURL *easy;
+static const char *write_message(struct mail *m, struct buffer *message, struct delivery *d) {
+    const char *fault = take_recipients(m, json_object_object_get(d->work, "to"));
 
-    d->state = e;
-    fault = write_message(e, d);
-    if (fault != NULL) {
-        delivery_failed(d, DELIVERY_NEVER, 0, "%s", fault);
-        return;
-    }
-    fault = login_fault();
+    m->subject = text_of(json_object_object_get(d->work, "subject"));
+    m->body = text_of(json_object_object_get(d->work, "body"));
+    if (fault == NULL && (m->subject == NULL || m->body == NULL))
+        fault = "subject or body is no text";
+    return fault != NULL ? fault : mail_write(message, m);
+}
+
+static void email_send(struct delivery *d) {
+    struct mail m = {.from = set.from, .id = d->token, .at = time(NULL)};
+    struct buffer message = {0};
+    struct smtp_order order = {
+        .url = set.url,
+        .starttls = set.tls,
+        .user = set.user,
+        .password = password,
+        .from = set.from,
+        .to = m.to,
+        .message = &message,
+    };
+    const char *fault = login_fault();
+
     if (fault != NULL) {
         delivery_failed(d, DELIVERY_CHANNEL, 0, "%s", fault);
         return;
     }
-    e->implicit_tls = strncmp(set.url, "smtps", 5) == 0;
-    e->transfer = transfer_new(NULL, set.url);
-    easy = transfer_easy(e->transfer);
-    curl_easy_setopt(easy, CURLOPT_USE_SSL, (long) (set.tls ? CURLUSESSL_ALL : CURLUSESSL_NONE));
-    if (set.user[0] != '\0') {
-        curl_easy_setopt(easy, CURLOPT_USERNAME, set.user);
-        curl_easy_setopt(easy, CURLOPT_PASSWORD, password);
+    fault = write_message(&m, &message, d);
+    if (fault != NULL) {
+        delivery_failed(d, DELIVERY_NEVER, 0, "%s", fault);
+        return;
     }
-    curl_easy_setopt(easy, CURLOPT_MAIL_FROM, set.from);
-    curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, e->recipients);
-    /* Servers close what is idle, and a message is not sent twice to find that out. */
-    curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
-    curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, follow);
-    curl_easy_setopt(easy, CURLOPT_DEBUGDATA, e);
-    curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L);
-    transfer_source(e->transfer, e->message.len, read_message, e);
-    transfer_start(e->transfer, SECONDS, email_answered, d);
+    order.to_count = m.to_count;
+    d->state = smtp_new(&order, SECONDS, email_answered, d);
 }
 
 static void email_end(struct delivery *d) {
-    struct email *e = d->state;
-
-    if (e == NULL)
-        return;
-    if (e->transfer != NULL)
-        transfer_free(e->transfer);
-    curl_slist_free_all(e->recipients);
-    buffer_free(&e->message);
-    free(e);
+    smtp_free(d->state);
     d->state = NULL;
 }
 

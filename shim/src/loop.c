@@ -25,6 +25,8 @@ static struct {
     bool forced; /* a second signal */
     int64_t drain_until;
     int64_t drain_limit;
+    struct epoll_event events[EVENTS]; /* of this turn */
+    int count;
 } loop = {.epoll = -1, .signals = -1};
 
 void loop_watch(struct loop_source *source, int fd, uint32_t events) {
@@ -37,6 +39,13 @@ void loop_watch(struct loop_source *source, int fd, uint32_t events) {
 
 void loop_forget(int fd) {
     epoll_ctl(loop.epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
+void loop_drop(struct loop_source *source, int fd) {
+    loop_forget(fd);
+    for (int i = 0; i < loop.count; i++)
+        if (loop.events[i].data.ptr == source)
+            loop.events[i].data.ptr = NULL;
 }
 
 bool loop_draining(void) {
@@ -103,20 +112,18 @@ static bool finished(void) {
 }
 
 void loop_run(const struct loop_service *service, unsigned drain_limit_ms) {
-    struct epoll_event events[EVENTS];
-
     loop.service = service;
     loop.drain_limit = MS(drain_limit_ms);
     while (!finished()) {
-        int count;
-
         service->turn(clock_us());
-        count = epoll_wait(loop.epoll, events, EVENTS, time_to_wait(log_flush()));
-        for (int i = 0; i < count; i++) {
-            struct loop_source *source = events[i].data.ptr;
+        loop.count = epoll_wait(loop.epoll, loop.events, EVENTS, time_to_wait(log_flush()));
+        for (int i = 0; i < loop.count; i++) {
+            struct loop_source *source = loop.events[i].data.ptr;
 
-            source->ready(source, events[i].events);
+            if (source != NULL)
+                source->ready(source, loop.events[i].events);
         }
+        loop.count = 0;
     }
 }
 

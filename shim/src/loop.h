@@ -23,6 +23,8 @@ void loop_open(void);
 /* Watches fd for EPOLLIN, EPOLLOUT; called again it changes the events. */
 void loop_watch(struct loop_source *source, int fd, uint32_t events);
 void loop_forget(int fd);
+/* And what this turn still has for source, which may be freed then. */
+void loop_drop(struct loop_source *source, int fd);
 /* Serves until a signal has come and what was under way is done, or drain_limit_ms have passed. */
 void loop_run(const struct loop_service *service, unsigned drain_limit_ms);
 bool loop_draining(void);

@@ -25,7 +25,9 @@ struct transfer {
     void *read_arg;
     struct buffer reply;
     bool refused, too_large, under_way;
+    bool connects;     /* and does nothing else */
     const char *fault; /* NULL: a whole answer came */
+    CURLcode code;
     void (*done)(struct transfer *t, void *arg);
     void *arg;
 };
@@ -48,8 +50,12 @@ static void finish(CURL *easy, CURLcode code) {
     struct transfer *t = NULL;
 
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **) &t);
-    curl_multi_remove_handle(state.multi, easy);
-    t->under_way = false;
+    /* That would take the connection from a transfer that is nothing else. */
+    if (!t->connects) {
+        curl_multi_remove_handle(state.multi, easy);
+        t->under_way = false;
+    }
+    t->code = code;
     t->fault = code == CURLE_OK ? NULL
                : t->refused     ? "plain HTTP is for this machine only"
                : t->too_large   ? "the answer is too large"
@@ -259,8 +265,29 @@ void transfer_start(struct transfer *t, unsigned seconds,
         log_fatal("libcurl takes no transfer");
 }
 
+void transfer_connect(struct transfer *t, unsigned seconds,
+                      void (*done)(struct transfer *t, void *arg), void *arg) {
+    t->connects = true;
+    curl_easy_setopt(t->easy, CURLOPT_CONNECT_ONLY, 1L);
+    transfer_start(t, seconds, done, arg);
+}
+
 const char *transfer_fault(const struct transfer *t) {
     return t->fault;
+}
+
+bool transfer_insecure(const struct transfer *t) {
+    switch (t->code) {
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_USE_SSL_FAILED:
+        return true;
+    default:
+        return false;
+    }
 }
 
 bool transfer_reached(const struct transfer *t) {

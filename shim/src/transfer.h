@@ -41,8 +41,16 @@ void transfer_resume(struct transfer *t);
 void transfer_start(struct transfer *t, unsigned seconds,
                     void (*done)(struct transfer *t, void *arg), void *arg);
 
+/* Makes the connection only, with what its scheme has in front (SMTP: greeting, STARTTLS, log-in).
+ * From done() on it is the caller's, by curl_easy_send() and curl_easy_recv(), until
+ * transfer_free(). */
+void transfer_connect(struct transfer *t, unsigned seconds,
+                      void (*done)(struct transfer *t, void *arg), void *arg);
+
 /* In done() and after it. NULL: a whole answer came; else why not, in words of ours. */
 const char *transfer_fault(const struct transfer *t);
+/* Whether it failed because TLS did not come about. */
+bool transfer_insecure(const struct transfer *t);
 /* Whether the request, or a part of it, may have reached the far side. */
 bool transfer_reached(const struct transfer *t);
 unsigned transfer_status(const struct transfer *t); /* HTTP or SMTP; 0: none came */
