@@ -95,26 +95,45 @@ static const char *key_read(struct key **list, char *line) {
     return NULL;
 }
 
+static const char *keys_read(struct key **list, char *text) {
+    static char said[160];
+    unsigned number = 0;
+    char *line;
+
+    while ((line = strsep(&text, "\n")) != NULL) {
+        const char *fault = key_read(list, line);
+
+        number++;
+        if (fault != NULL) {
+            snprintf(said, sizeof(said), "line %u of CLINICQ_WEBHOOK_SECRETS_FILE %s", number,
+                     fault);
+            return said;
+        }
+    }
+    return NULL;
+}
+
 /* The old ones stay where the new ones are not right. */
 static const char *webhook_open(const struct config *c) {
-    static char said[256];
-    const char *fault = NULL;
-    char *text = NULL, *line, *rest;
+    static char said[160];
     struct key *list = NULL;
-    unsigned number = 0;
+    const char *fault = NULL;
 
-    if (c->webhook_secrets_file[0] != '\0' &&
-        (text = secret_file(c->webhook_secrets_file, &fault)) == NULL)
-        return fault;
-    for (rest = text; fault == NULL && (line = strsep(&rest, "\n")) != NULL;) {
-        number++;
-        fault = key_read(&list, line);
+    if (c->webhook_secrets_file[0] != '\0') {
+        char *text = secret_file(c->webhook_secrets_file, &fault);
+        size_t size = text != NULL ? strlen(text) : 0;
+
+        if (text == NULL) {
+            snprintf(said, sizeof(said), "CLINICQ_WEBHOOK_SECRETS_FILE: %s", fault);
+            return said;
+        }
+        fault = keys_read(&list, text);
+        explicit_bzero(text, size); /* its lines end in NULs by now */
+        secret_free(text);
     }
-    secret_free(text);
     if (fault != NULL) {
         keys_free(list);
-        snprintf(said, sizeof(said), "CLINICQ_WEBHOOK_SECRETS_FILE: line %u %s", number, fault);
-        return said;
+        return fault;
     }
     keys_free(keys);
     keys = list;
@@ -188,7 +207,6 @@ static void webhook_send(struct delivery *d) {
     t = transfer_new("POST", member_text(d->work, "url"));
     d->state = t;
     transfer_header(t, "Content-Type: application/json");
-    transfer_header(t, "User-Agent: ClinicQ/" CLINICQ_VERSION);
     transfer_header(t, "webhook-id: %s", d->token);
     transfer_header(t, "webhook-timestamp: %lld", (long long) now);
     transfer_header(t, "webhook-signature: %s", signatures.data);
