@@ -43,6 +43,20 @@ orders() {
     mv "$folder/orders.new" "$folder/orders"
 }
 
+# within SECONDS COMMAND...: succeeds by then
+within() {
+    local i seconds=$1
+    shift
+    for ((i = 0; i < seconds * 10; i++)); do
+        ! "$@" || return 0
+        sleep 0.1
+    done
+    "$@"
+}
+
+# order_obeyed NAME: it has failed as it was told for the next answers
+order_obeyed() { within 10 [ ! -s "${FAR[$1]}/orders" ]; }
+
 superuser() { psql "$CLINICQ_SUPERUSER_DSN" -X -q -A -t -v ON_ERROR_STOP=1 "$@"; }
 owner() { psql "$CLINICQ_DSN" -X -q -A -t -v ON_ERROR_STOP=1 "$@"; }
 
