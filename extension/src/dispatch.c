@@ -52,7 +52,7 @@ QUERY(
     "SELECT json_build_object('version', $1,"
     " 'demo_users', (SELECT count(*) FROM clinicq.app_user WHERE is_demo AND disabled_at IS NULL),"
     " 'routes', (SELECT json_agg(json_build_object('key', method || ' ' || path, 'method', method, 'path', path,"
-    "   'class', class, 'body', body, 'body_limit', body_limit, 'open', who = '{anyone}', 'lane', lane, 'before', before IS NOT NULL, 'ranges', ranges)"
+    "   'class', class, 'body', body, 'body_limit', body_limit, 'open', who = '{anyone}', 'lane', lane, 'before', before IS NOT NULL, 'ranges', ranges, 'signature', signature)"
     "   ORDER BY path, method) FROM clinicq.route),"
     " 'problems', (SELECT json_agg(json_build_object('sqlstate', sqlstate, 'status', status, 'type', type,"
     "   'title', title, 'reveal', reveal, 'audited', audited) ORDER BY sqlstate) FROM clinicq.problem))::text",

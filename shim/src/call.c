@@ -150,6 +150,10 @@ static bool media_type_is(const char *content_type, const char *type) {
     return next == '\0' || next == ';' || next == ' ' || next == '\t';
 }
 
+bool call_is_form(const struct request *r) {
+    return media_type_is(r->content_type, "application/x-www-form-urlencoded");
+}
+
 static const char *read_form(struct request *r, struct json_object *object) {
     if (media_type_is(r->content_type, "multipart/form-data")) {
         switch (multipart_parse(object, r->content_type, r->body.data, r->body.len)) {
@@ -184,8 +188,7 @@ static void build_body(struct request *r) {
             *body = r->body.data;
         else
             *fault = "encoding";
-    } else if (media_type_is(r->content_type, "application/x-www-form-urlencoded") ||
-               media_type_is(r->content_type, "multipart/form-data")) {
+    } else if (call_is_form(r) || media_type_is(r->content_type, "multipart/form-data")) {
         struct json_object *object = json_object_new_object();
 
         *fault = read_form(r, object);
@@ -198,7 +201,7 @@ static void build_body(struct request *r) {
 }
 
 /* The host is one of CLINICQ_ALLOWED_HOSTS. */
-static const char *base_url(struct request *r) {
+const char *call_base_url(struct request *r) {
     const char *host = r->uri_host != NULL ? r->uri_host : r->host;
     size_t scheme = strlen(base.scheme);
     char *url;
@@ -259,7 +262,7 @@ static void build_rest(struct request *r) {
     p[P_PATH] = r->route != NULL ? path_values(r) : NULL;
     p[P_REQUEST_ID] = r->id;
     p[P_CLIENT] = r->address;
-    p[P_BASE_URL] = base_url(r);
+    p[P_BASE_URL] = call_base_url(r);
     p[P_USER_AGENT] = user_agent(r);
     p[P_TRACE_ID] = trace_id(r);
     add_conditions(r);
@@ -300,9 +303,9 @@ void call_form(struct request *r, struct json_object *fields, const char *fault)
 }
 
 const char *call_form_fault(const struct request *r) {
-    return media_type_is(r->content_type, "multipart/form-data")                 ? NULL
-           : media_type_is(r->content_type, "application/x-www-form-urlencoded") ? "form"
-                                                                                 : "media-type";
+    return media_type_is(r->content_type, "multipart/form-data") ? NULL
+           : call_is_form(r)                                     ? "form"
+                                                                 : "media-type";
 }
 
 void call_refused(struct request *r, const char *sqlstate) {

@@ -56,4 +56,10 @@ void call_refused(struct request *r, const char *sqlstate);
 /* Turns the query string into the JSON parameter; false when it cannot be one. */
 bool call_query(struct request *r);
 
+/* Scheme and host of its address, as the client knows them. */
+const char *call_base_url(struct request *r);
+
+/* Whether the body is a urlencoded form. */
+bool call_is_form(const struct request *r);
+
 #endif

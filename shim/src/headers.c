@@ -142,6 +142,8 @@ static enum MHD_Result read_header(void *arg, enum MHD_ValueKind kind, const cha
             memcpy(r->id, value, value_len);
             r->id[value_len] = '\0';
         }
+    } else if (IS("X-Twilio-Signature")) {
+        only_one(r, &r->signature, value);
     } else if (IS("Content-Length")) {
         read_length(r, value, value_len);
     } else if (IS("Transfer-Encoding")) {

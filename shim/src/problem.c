@@ -12,6 +12,8 @@ static const struct edge_problem edges[] = {
     [EDGE_FOREIGN] = {403, "foreign-page", "Refused",
                       "A change with a cookie needs the header X-ClinicQ-Request: 1 and must come "
                       "from a page of this clinic."},
+    [EDGE_SIGNATURE] = {403, "bad-signature", "Bad signature",
+                        "The request is not signed, or not by whom this address is for."},
     [EDGE_NOT_FOUND] = {404, "not-found", "Not found", "There is nothing at this address."},
     [EDGE_METHOD] = {405, "method-not-allowed", "Method not allowed",
                      "This method cannot be used at this address."},

@@ -12,6 +12,7 @@ enum edge {
     EDGE_HOST,
     EDGE_QUERY,
     EDGE_FOREIGN,
+    EDGE_SIGNATURE,
     EDGE_NOT_FOUND,
     EDGE_METHOD,
     EDGE_TOO_LARGE,

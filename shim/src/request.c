@@ -12,6 +12,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "reply.h"
+#include "signature.h"
 #include "stream.h"
 #include "upload.h"
 
@@ -316,6 +317,8 @@ enum MHD_Result request_complete(struct request *r) {
         return r->preflight ? reply_preflight(r) : reply_options(r);
     if (r->upload != NULL)
         return upload_end(r);
+    if (!signature_holds(r))
+        return reply_edge(r, EDGE_SIGNATURE);
     call_build(r);
     if (!pool_submit(&r->call))
         return reply_edge(r, EDGE_QUEUE_FULL);

@@ -69,6 +69,7 @@ struct request {
     const char *range;
     const char *if_range;
     const char *user_agent;
+    const char *signature;
     const char *last_event_id; /* a number, or NULL */
     uint64_t content_length;
     bool has_length;

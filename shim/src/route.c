@@ -57,6 +57,12 @@ static bool parse_class(const char *text, enum call_class *out) {
     return false;
 }
 
+/* What this shim cannot check must not be let in unchecked. */
+static bool parse_signature(const char *text, enum signature *out) {
+    *out = text != NULL ? SIGNATURE_TWILIO : SIGNATURE_NONE;
+    return text == NULL || strcmp(text, "twilio") == 0;
+}
+
 static char *prefixed_key(const char *prefix, const char *key) {
     struct buffer text = {0};
 
@@ -73,7 +79,8 @@ static bool parse_route(struct json_object *from, struct route *r) {
     int64_t limit = member_number(from, "body_limit");
 
     if (key == NULL || path == NULL || path[0] != '/' || method == NULL || body == NULL ||
-        !parse_class(member_text(from, "class"), &r->class))
+        !parse_class(member_text(from, "class"), &r->class) ||
+        !parse_signature(member_text(from, "signature"), &r->signature))
         return false;
     r->method = method_parse(method);
     if (r->method == METHOD_OTHER || r->method == OPTIONS)

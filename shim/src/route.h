@@ -14,6 +14,9 @@ enum method { GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, METHOD_OTHER };
 enum method method_parse(const char *text);
 const char *method_name(enum method m);
 
+/* Who signs the requests of a route. */
+enum signature { SIGNATURE_NONE, SIGNATURE_TWILIO };
+
 #define PATH_DEPTH_MAX 16
 
 struct route {
@@ -25,7 +28,8 @@ struct route {
     bool open;
     char *before; /* the key of the call that goes before, or NULL */
     char *intake; /* ... of the calls that take a file piece by piece, or NULL */
-    bool ranges;  /* its query gets the headers Range and If-Range */
+    enum signature signature;
+    bool ranges; /* its query gets the headers Range and If-Range */
     size_t body_limit;
     char *lane; /* body field, or NULL */
 };

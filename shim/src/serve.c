@@ -21,6 +21,7 @@
 #include "proxy.h"
 #include "reply.h"
 #include "request.h"
+#include "signature.h"
 #include "tls.h"
 #include "upload.h"
 
@@ -85,6 +86,7 @@ static void reload(void) {
 
     if (config->tls_certificate[0] != '\0')
         fault = tls_load(config->tls_certificate, config->tls_key);
+    signature_open(config);
     if (fault != NULL)
         log_event(LOG_ERROR, "SIGHUP: %s; the certificate of before stays", fault);
     else
@@ -112,6 +114,7 @@ static void open_all(const struct config *c) {
     limit_open(c);
     cookie_open(c);
     call_open(c);
+    signature_open(c);
     reply_open(c);
     upload_open(c);
     pool_open(c, NULL, NULL);
@@ -140,6 +143,7 @@ static void close_all(void) {
     metrics_close();
     request_close();
     call_close();
+    signature_close();
     cors_close();
     host_close();
     proxy_close();

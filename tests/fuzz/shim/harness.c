@@ -9,6 +9,7 @@
 #include "proxy.h"
 #include "query.h"
 #include "reply.h"
+#include "signature.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -43,6 +44,8 @@ static char catalogue_text[] =
     ",'class':'write','body':'fields','lane':'queue'},"
     "{'key':'move visit','method':'PATCH','path':'/api/visits/{id}/'"
     ",'class':'write','body':'fields','lane':'queue'},"
+    "{'key':'signed','method':'POST','path':'/api/signed/{token}/'"
+    ",'class':'write','body':'fields','open':true,'signature':'twilio'},"
     "{'key':'start','method':'PATCH','path':'/api/visits/{id}/start/'"
     ",'class':'write','body':'none'},"
     "{'key':'deep','method':'GET','path':'/a/{b}/c/{d}/e'"
@@ -86,6 +89,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
         {"CLINICQ_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1],clinic.example"},
         {"CLINICQ_CORS_ORIGINS", "http://localhost:5173"},
         {"CLINICQ_TRUSTED_PROXIES", "127.0.0.1,10.0.0.0/9,2001:db8::/33"},
+        {"CLINICQ_TWILIO_TOKEN", "key"},
         {"CLINICQ_ADDRESS_BURST", "0"},
         {"CLINICQ_LOGIN_BURST", "0"},
         {"CLINICQ_USER_BURST", "0"},
@@ -110,6 +114,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
     proxy_open(harness.config.trusted_proxies);
     limit_open(&harness.config);
     call_open(&harness.config);
+    signature_open(&harness.config);
     reply_open(&harness.config);
     request_open(&harness.config);
     peer.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

@@ -40,6 +40,26 @@ static void check_same(const struct answer *a, const struct answer *b) {
     }
 }
 
+/* A signed request that is let in is not with one field more. */
+static void check_signed(const struct answer *a, const char *method, const char *uri,
+                         struct header *headers, size_t count, const char *body, size_t len) {
+    static const char more[] = "&\1more=1";
+    char *longer;
+    struct answer other;
+
+    if (!a->called || a->parameters[P_ROUTE] == NULL ||
+        strcmp(a->parameters[P_ROUTE], "signed") != 0)
+        return;
+    longer = malloc(len + sizeof(more));
+    PROPERTY(longer != NULL);
+    memcpy(longer, body, len);
+    memcpy(longer + len, more, sizeof(more));
+    harness_run(&other, method, uri, headers, count, longer, len + sizeof(more) - 1, len + 100);
+    PROPERTY(!other.called);
+    answer_free(&other);
+    free(longer);
+}
+
 static void check_body(const struct answer *a) {
     struct json_object *json;
 
@@ -69,6 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             *end = '\0';
         harness_run(&whole, method, uri, headers, count, body, len, len + 1);
         check_body(&whole);
+        check_signed(&whole, method, uri, headers, count, body, len);
         harness_run(&bytes, method, uri, headers, count, body, len, 1);
         harness_run(&some, method, uri, headers, count, body, len, len / 3 + 1);
         check_same(&whole, &bytes);
