@@ -112,3 +112,9 @@ CREATE FUNCTION clinicq_api.remove_webhook(path text[], query jsonb, body text) 
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_remove_webhook';
 COMMENT ON FUNCTION clinicq_api.remove_webhook(text[], jsonb, text) IS
     'Remove an endpoint, with what is still to be delivered to it. Who: admin.';
+
+CREATE FUNCTION clinicq_api.take_sms_status(path text[], query jsonb, body text) RETURNS clinicq_api.reply
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'clinicq_api_take_sms_status';
+COMMENT ON FUNCTION clinicq_api.take_sms_status(text[], jsonb, text) IS
+    'What became of a text message (MessageSid, MessageStatus, ErrorCode; NumSegments, Price and PriceUnit where they are given), told by Twilio, whose signature the shim has checked. '
+    'A delivery whose answer was lost is done by it; statuses that come late, or again, change nothing. Errors: P0002 no such delivery; 22023 names every bad field. Who: everybody.';

@@ -103,6 +103,9 @@ ON CONFLICT (method, path) DO NOTHING;
 INSERT INTO clinicq.route (method, path, function, class, body, body_limit, intake, who, summary, shipped) VALUES
     ('POST', '/api/prescriptions/', 'clinicq_api.create_prescription', 'slow', 'file', 104923136, 'clinicq_api.take_upload', '{admin,doctor}', 'Keep an image for a visit (visit, image).', true)
 ON CONFLICT (method, path) DO NOTHING;
+INSERT INTO clinicq.route (method, path, function, class, body, signature, who, summary, shipped) VALUES
+    ('POST', '/api/deliveries/{token}/sms/', 'clinicq_api.take_sms_status', 'write', 'fields', 'twilio', '{anyone}', 'What became of a text message, told and signed by Twilio (MessageSid, MessageStatus, ErrorCode).', true)
+ON CONFLICT (method, path) DO NOTHING;
 UPDATE clinicq.route SET ranges = true WHERE shipped AND function = 'clinicq_api.get_image';
 
 UPDATE clinicq.route SET secret = true WHERE shipped AND method <> 'GET' AND function IN ('clinicq_api.log_in', 'clinicq_api.refresh',

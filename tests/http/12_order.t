@@ -14,7 +14,7 @@ my @bodies = ([malformed => %broken], ['of a wrong type' => body => 'x', type =>
 # Who may: asked with bodies and records that cannot succeed, the roles of the route pass the role check.
 my %tokens = (map({ $_ => token($_) } qw(admin doctor assistant display)), none => new_user()->{token}, auditor => new_user('auditor')->{token});
 my $before = snapshot();
-for my $route (grep { $_->{path} !~ /logout/ } ROUTES) {
+for my $route (grep { $_->{path} !~ /logout/ } UNSIGNED) {
     my $path = path_of($route, id => '9223372036854775807', registration_number => '99-99-998');
     my %may = map { $_ => 1 } $route->{who}[0] =~ /^any/ ? keys %tokens : @{ $route->{who} };
     for my $role (sort keys %tokens) {

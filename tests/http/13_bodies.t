@@ -114,7 +114,7 @@ my $emergency = call(POST => "$restricted/emergency/", as => 'doctor', json => {
 my $room = call(POST => '/api/rooms/', as => 'admin', json => { name => new_name('Room') })->{json};
 my %there = (id => { rooms => $room->{id}, queues => $queue, visits => $visit->{id}, users => $user->{id}, emergency => $emergency->{id} });
 $before = snapshot();
-for my $route (grep { $_->{body} eq 'fields' } ROUTES) {
+for my $route (grep { $_->{body} eq 'fields' } UNSIGNED) {
     my ($family) = $route->{path} =~ m{^/api/(\w+)/};
     my $path = path_of($route, id => $there{id}{$family}, registration_number => $visit->{patient}, rank => 10);
     refused(call($route->{method} => $path, as => 'admin', body => '{"a":', type => 'application/json'), 400, 'detail', "$route->{method} $route->{path}: malformed JSON");

@@ -24,7 +24,7 @@ sub may ($route, $who) {
 }
 
 my @ends = grep { $_->{path} =~ /logout/ } ROUTES;
-my @routes = grep { $_->{path} !~ /logout/ } ROUTES;
+my @routes = grep { $_->{path} !~ /logout/ } UNSIGNED;
 my $before = snapshot();
 for my $route (@routes, @ends) {
     my @wrong;

@@ -95,7 +95,7 @@ sub written ($route, $reply) {
     return $reply;
 }
 
-for my $route (ROUTES) {
+for my $route (UNSIGNED) {
     my $name = "$route->{method} $route->{path}";
     # Path values.
     if ($route->{path} =~ /\{/) {

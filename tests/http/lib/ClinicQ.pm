@@ -19,7 +19,7 @@ use Time::HiRes qw(time sleep);
 our @EXPORT = qw(
     call token login answers refused faults_in json wire connect_to read_all parse_reply
     db db_rows snapshot unchanged set_setting
-    new_name new_patient new_queue new_visit new_prescription move new_user lock_visit ROUTES path_of
+    new_name new_patient new_queue new_visit new_prescription move new_user lock_visit ROUTES UNSIGNED path_of
     start_shim run_shim log_lines wait_for url_port encode_utf8 sleep time
 );
 
@@ -253,12 +253,15 @@ sub lock_visit ($id, $seconds) {
     };
 }
 
-# Every route: method, path template, kind of body and who may call it.
+# Every route: method, path template, kind of body, who may call it and who signs its requests.
 sub ROUTES {
-    state @routes = map { { method => $_->[0], path => $_->[1], body => $_->[2], who => [split /,/, $_->[3]] } }
-        db_rows("SELECT method, path, body, array_to_string(who, ',') FROM clinicq.route ORDER BY path, method");
+    state @routes = map { { method => $_->[0], path => $_->[1], body => $_->[2], who => [split /,/, $_->[3]], signature => $_->[4] } }
+        db_rows("SELECT method, path, body, array_to_string(who, ','), coalesce(signature, '') FROM clinicq.route ORDER BY path, method");
     return @routes;
 }
+
+# Those that answer whoever asks; of the others, which refuse what is not signed, 26_sms_status.t tells.
+sub UNSIGNED { return grep { !length $_->{signature} } ROUTES }
 
 sub path_of ($route, %values) { return $route->{path} =~ s/\{(\w+)\}/$values{$1} \/\/ "{$1}"/ger }
 
