@@ -58,6 +58,16 @@ QUERY(delivery_withhold,
       "UPDATE clinicq.outbox SET state = 'done', ended_at = now(), attempts = attempts - 1,"
       " result = jsonb_build_object('withheld', $2) WHERE id = $1",
       INT8OID, TEXTOID);
+/* $2 its work. The hash of number and text, of each attempt: texts that tell a place or a room are
+ * not the same at the next one, which has to know what to look for. */
+QUERY(sms_note,
+      "UPDATE clinicq.outbox SET payload = jsonb_set(payload, '{sent}', sent ||"
+      "  CASE WHEN sent ? hash THEN '[]' ELSE to_jsonb(hash) END)"
+      " FROM (SELECT coalesce(payload -> 'sent', '[]') AS sent, encode(sha256(convert_to("
+      "   concat_ws(chr(10), $2::jsonb ->> 'to', $2::jsonb ->> 'body'), 'UTF8')), 'hex') AS hash"
+      "  FROM clinicq.outbox WHERE id = $1) AS made"
+      " WHERE id = $1 RETURNING (payload -> 'sent')::text",
+      INT8OID, TEXTOID);
 QUERY(delivery_renew,
       "UPDATE clinicq.outbox SET next_attempt_at = now() + make_interval(secs => $3)"
       " WHERE id = $1 AND attempts = $2 AND state = 'sending'",
@@ -239,6 +249,15 @@ static bool append_work(StringInfo work, const Taken *taken, const char **reason
     return true;
 }
 
+/* Adds to the work what the messages of its attempts are known by, this one's included. */
+static void append_sent(StringInfo work, int64 id) {
+    Datum args[2] = {Int64GetDatum(id), CStringGetTextDatum(work->data)};
+
+    query_write(&sms_note, args, NULL);
+    work->data[--work->len] = '\0';
+    appendStringInfo(work, ",\"sent\":%s}", row_text(0, 1));
+}
+
 static void withhold(int64 id, const char *reason) {
     Datum args[2] = {Int64GetDatum(id), CStringGetTextDatum(reason)};
 
@@ -260,9 +279,12 @@ static void take(Channel channel, int32 most, ReturnSetInfo *result) {
         initStringInfo(&work);
         if (append_work(&work, &taken[i], &reason)) {
             Datum values[5] = {Int64GetDatum(taken[i].id), args[0], Int32GetDatum(taken[i].attempt),
-                               taken[i].token, CStringGetTextDatum(work.data)};
+                               taken[i].token};
             bool nulls[5] = {false};
 
+            if (channel == CHANNEL_SMS)
+                append_sent(&work, taken[i].id);
+            values[4] = CStringGetTextDatum(work.data);
             tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
         } else {
             withhold(taken[i].id, reason);

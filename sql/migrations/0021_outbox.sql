@@ -47,7 +47,7 @@ COMMENT ON COLUMN clinicq.outbox.channel IS 'drive, s3, sms, email or webhook.';
 COMMENT ON COLUMN clinicq.outbox.purpose IS 'What it is about: image, remove_image, turn_near, room, password_reset, daily_summary, visit, manual.';
 COMMENT ON COLUMN clinicq.outbox.state IS 'pending: not tried yet. sending: a deliverer has it until next_attempt_at. failed: will be tried again. done. dead: given up.';
 COMMENT ON COLUMN clinicq.outbox.token IS 'The same at every attempt: by it the far side, or a look at it, tells a second one.';
-COMMENT ON COLUMN clinicq.outbox.payload IS 'What is sent, as far as it is not found by the references beside it when it is sent.';
+COMMENT ON COLUMN clinicq.outbox.payload IS 'What is sent, as far as it is not found by the references beside it when it is sent; sent: hashes of the texts that attempts had.';
 COMMENT ON COLUMN clinicq.outbox.image_id IS 'The image that is stored.';
 COMMENT ON COLUMN clinicq.outbox.visit_id IS 'The visit that a message is about.';
 COMMENT ON COLUMN clinicq.outbox.user_id IS 'The user that a message is for.';
