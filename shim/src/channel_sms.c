@@ -52,7 +52,6 @@ static const int64_t channel_codes[] = {
     21603,                      /* no sender */
     21606,                      /* not a sender of this account */
     21609,                      /* the address for statuses cannot be called */
-    21612,                      /* the sender cannot reach the number */
     21659, 21660,               /* the sender is of another account, or none */
     21701, 21703, 21704, 21705, /* the messaging service has no sender, or is none */
     21910,                      /* sender and number do not go together */

@@ -70,6 +70,8 @@ my $guarded = new_patient()->{registration_number};
 call(PATCH => "/api/patients/$guarded/access/", as => 'admin', json => { restricted => JSON::PP::true });
 $id{emergency} = call(POST => "/api/patients/$guarded/emergency/", as => 'doctor', json => { reason => 'every path is called' })->{json}{id};
 $id{rooms} = call(POST => '/api/rooms/', as => 'admin', json => { name => new_name('Room') })->{json}{id};
+$id{webhooks} = call(POST => '/api/webhooks/', as => 'admin', json => { url => 'https://clinic.example/told' })->{json}{id};
+$id{deliveries} = db("INSERT INTO clinicq.outbox (channel, purpose) VALUES ('email', 'manual') RETURNING id");
 call(POST => "/api/queues/$visit->{queue}/call_next/", as => 'doctor', json => { room => $id{rooms} });
 call(POST => '/api/priorities/', as => 'admin', json => { name => 'first', rank => 77 });
 call(POST => "/api/patients/$visit->{patient}/access/", as => 'admin', json => { username => 'doctor' });

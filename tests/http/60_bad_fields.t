@@ -40,6 +40,8 @@ my %kind = (
     member => { bad => [@types, @blanks, 'no.such.user', "a'b", '😀', 5] },
     reason => { bad => [@types, @blanks, @controls, 'nine char', 123456789, '😀' x 9, '😀' x 501, "ten or\nmore"] },
     review => { bad => [@types, @blanks, @controls, '😀' x 1001, "two\nlines"] },
+    url => { bad => [@types, @blanks, @controls, 'x', 'clinic.example', 'http://clinic.example/', 'ftp://clinic.example/', 'https://', 'https:///x', 'https://a b/', 'https://clinic.example#x', 'https://' . 'x' x 500, 'javascript:alert(1)', "https://a.example/\nX: y"] },
+    moves => { bad => [$true, {}, 'start', 5, [1], ['dance'], ['START'], [undef], [['start']], [('start') x 33]] },
     flag => { bad => ['true', 'false', 0, 1, '', [], {}, 'x'] },
 );
 my $patient = { name => sub { new_name() }, phone => sub { '1' }, gender => sub { 'MALE' }, category => sub { '01' } };
@@ -65,6 +67,7 @@ my @routes = (
     [PATCH => "/api/rooms/$room/", 'admin', {}, [[name => 'queue_name', 0]]],
     [POST => '/api/priorities/', 'admin', { name => sub { 'x' . int rand 1e9 }, rank => sub { 2 + int rand 9 } }, [[name => 'class', 1], [rank => 'rank', 1], [reached_by_ageing => 'flag', 0]]],
     [PATCH => '/api/priorities/10/', 'admin', {}, [[name => 'class', 0], [rank => 'rank', 0], [reached_by_ageing => 'flag', 0]]],
+    [POST => '/api/webhooks/', 'admin', { url => sub { 'https://clinic.example/told' } }, [[url => 'url', 1], [moves => 'moves', 0, 'null'], [queues => 'ids', 0, 'null']]],
     [POST => '/api/users/', 'admin', { username => \&username }, [[username => 'username', 1], [password => 'password', 0, 'null'], [roles => 'roles', 0]]],
     [PATCH => "/api/users/$user->{id}/", 'admin', {}, [[roles => 'roles', 0], [disabled => 'flag', 0]]],
     [POST => "/api/users/$user->{id}/password/", 'admin', {}, [[password => 'password', 1]]],

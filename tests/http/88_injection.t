@@ -44,7 +44,7 @@ my %right = (
     'PATCH /api/patients/{registration_number}/' => sub { {} }, 'POST /api/visits/' => sub { { patient => $visit->{patient}, queue => $queue } }, 'PATCH /api/visits/{id}/' => sub { { queue => $queue } },
     'PATCH /api/patients/{registration_number}/access/' => sub { { restricted => JSON::PP::false } }, 'POST /api/patients/{registration_number}/access/' => sub { { username => $user->{username} } },
     'POST /api/patients/{registration_number}/emergency/' => sub { { reason => 'brought in unconscious' } }, 'PATCH /api/emergency/{id}/' => sub { { review => 'Right.' } },
-    'POST /api/queues/{id}/call_next/' => sub { {} }, 'POST /api/call_next/' => sub { { queues => [$queue] } }, 'POST /api/rooms/' => sub { { name => new_name('Room') } }, 'PATCH /api/rooms/{id}/' => sub { {} },
+    'POST /api/queues/{id}/call_next/' => sub { {} }, 'POST /api/call_next/' => sub { { queues => [$queue] } }, 'POST /api/rooms/' => sub { { name => new_name('Room') } }, 'PATCH /api/rooms/{id}/' => sub { {} }, 'POST /api/webhooks/' => sub { { url => 'https://clinic.example/told' } },
     'POST /api/priorities/' => sub { { name => 'x' . int rand 1e9, rank => int rand 32_000 } }, 'PATCH /api/priorities/{rank}/' => sub { {} },
     'POST /api/users/' => sub { { username => new_name('u') =~ tr/ /./r } }, 'PATCH /api/users/{id}/' => sub { {} }, 'POST /api/users/{id}/password/' => sub { { password => 'seven brass kettles 31' } },
 );
