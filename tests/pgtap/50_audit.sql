@@ -106,7 +106,7 @@ $$, 'every table of clinical or access data has the triggers for each kind of ch
 SELECT set_eq($$
     SELECT c.relname::text FROM pg_class c WHERE c.relnamespace = 'clinicq'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
         AND c.relname NOT IN (SELECT name FROM tap.table_of)
-$$, ARRAY['hour_summary', 'staff_summary', 'stale_day', 'summary_state', 'visit_summary', 'audit_event', 'audit_leaf', 'audit_node', 'audit_personal', 'audit_seal', 'audit_tally', 'idempotency_key', 'log_in_attempt', 'migration', 'migration_state', 'problem', 'refresh_token', 'recovery_code', 'registration_counter', 'route', 'session', 'token_counter', 'totp', 'visit_event', 'image_chunk', 'upload', 'upload_chunk'],
+$$, ARRAY['hour_summary', 'staff_summary', 'stale_day', 'summary_state', 'visit_summary', 'audit_event', 'audit_leaf', 'audit_node', 'audit_personal', 'audit_seal', 'audit_tally', 'idempotency_key', 'log_in_attempt', 'migration', 'migration_state', 'problem', 'refresh_token', 'recovery_code', 'registration_counter', 'route', 'session', 'token_counter', 'totp', 'visit_event', 'feed_history', 'image_chunk', 'upload', 'upload_chunk'],
     'the tables without audit are these: numbers, sessions, log-ins, keys, events, their proof, summaries, the bytes of images, and what migrate() writes');
 SELECT is((SELECT string_agg(DISTINCT encode(t.tgargs, 'escape'), ' ') FROM pg_trigger t WHERE t.tgrelid = 'clinicq.setting'::regclass AND t.tgname ~ '^clinicq_audit'), 'name\000', 'with the same key');
 INSERT INTO clinicq.clinic (name, timezone) VALUES ('Second site', 'UTC');
