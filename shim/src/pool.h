@@ -27,11 +27,11 @@ enum call_outcome {
 struct call {
     enum call_class class;
     int parameter_count; /* of sql */
-    const char *sql; /* NULL: clinicq_api.call with the parameters */
+    const char *sql;     /* NULL: clinicq_api.call with the parameters */
     const char *parameters[CALL_PARAMETERS];
-    bool safe;           /* changes nothing (RFC 9110, 9.2.1): it may be sent again */
-    bool goes_on;        /* has the time that the call before it left */
-    struct lane *lane;   /* owned, dropped with the call */
+    bool safe;         /* changes nothing (RFC 9110, 9.2.1): it may be sent again */
+    bool goes_on;      /* has the time that the call before it left */
+    struct lane *lane; /* owned, dropped with the call */
     void (*done)(struct call *call);
 
     enum call_outcome outcome;
