@@ -34,6 +34,16 @@ QUERY(feed_assign,
       "  SELECT id FROM clinicq.visit_event WHERE position IS NULL"
       "  ORDER BY id LIMIT $1) AS i) AS o WHERE e.id = o.id",
       INT4OID);
+/* The last history, and whether it is that of now. */
+QUERY(feed_history,
+      "SELECT system_identifier = $1 AND timeline = $2 FROM clinicq.feed_history"
+      " ORDER BY id DESC LIMIT 1",
+      TEXTOID, INT4OID);
+QUERY(feed_new_history,
+      "INSERT INTO clinicq.feed_history (system_identifier, timeline) VALUES ($1, $2)", TEXTOID,
+      INT4OID);
+QUERY(feed_leap, "SELECT setval('clinicq.feed_position', ((last_value >> 40) + 1) << 40)"
+                 " FROM clinicq.feed_position");
 QUERY(feed_end, "SELECT position FROM clinicq.visit_event WHERE position IS NOT NULL"
                 " ORDER BY position DESC LIMIT 1");
 QUERY(feed_begin, "SELECT position FROM clinicq.visit_event WHERE position IS NOT NULL"
@@ -89,6 +99,22 @@ long feed_rest_us(void) {
     return Min(25000, 2000 * (long) Max(1, placed));
 }
 
+/*
+ * Who has seen positions that this history has lost must not take new ones for them: so these begin
+ * at the next multiple of 2^40.
+ */
+static void follow_history(void) {
+    Datum args[2] = {CStringGetTextDatum(psprintf(UINT64_FORMAT, GetSystemIdentifier())),
+                     Int32GetDatum((int32) GetWALInsertionTimeLine())};
+    bool begun = query_write(&feed_history, args, NULL) > 0;
+
+    if (begun && row_bool(0, 1))
+        return;
+    query_write(&feed_new_history, args, NULL);
+    if (begun)
+        query_write(&feed_leap, NULL, NULL);
+}
+
 bool feed_place(void) {
     Datum args[1] = {Int32GetDatum(PLACED_ONCE)};
 
@@ -97,6 +123,7 @@ bool feed_place(void) {
         return false;
     /* One assigner at a time: its snapshot is taken after the lock, which ends after its commit. */
     own_lock(LOCK_FEED, 0);
+    follow_history();
     placed = query_write(&feed_assign, args, NULL);
     if (placed > 0)
         Async_Notify(CHANNEL, NULL);

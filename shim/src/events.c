@@ -178,6 +178,10 @@ static ssize_t sleep_on(struct event_stream *s) {
     return 0;
 }
 
+static bool is_left_behind(const struct event_stream *s) {
+    return s->row == NULL && feed_has_left(s->position);
+}
+
 /* In this order: nothing of ours may stand within an event. */
 static size_t fill(struct event_stream *s, char *out, size_t size) {
     size_t used = 0;
@@ -186,7 +190,7 @@ static size_t fill(struct event_stream *s, char *out, size_t size) {
         used += add_note(s, out, size);
     if (used < size && s->row != NULL && s->note[0] == '\0')
         used += add_first(s, out + used, size - used);
-    if (used < size && s->row == NULL && s->note[0] == '\0')
+    if (used < size && s->row == NULL && s->note[0] == '\0' && !is_left_behind(s))
         used += add_events(s, out + used, size - used);
     if (used < size && s->row == NULL && s->part == 0 && s->beating) {
         snprintf(s->note, sizeof(s->note), HEARTBEAT);
@@ -199,10 +203,6 @@ static size_t fill(struct event_stream *s, char *out, size_t size) {
     if (used < size && s->row == NULL && s->part == 0)
         used += add_note(s, out + used, size - used);
     return used;
-}
-
-static bool is_left_behind(const struct event_stream *s) {
-    return s->row == NULL && feed_has_left(s->position);
 }
 
 /* Its client comes back, and is sent what it has missed. */
@@ -221,7 +221,7 @@ static ssize_t read_events(void *arg, uint64_t offset, char *out, size_t size) {
     size_t used;
 
     (void) offset;
-    if (is_left_behind(s))
+    if (is_left_behind(s) && (!s->ending || s->part > 0))
         drop(s);
     if (s->dropped || s->gone)
         return MHD_CONTENT_READER_END_WITH_ERROR;

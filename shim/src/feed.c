@@ -21,6 +21,8 @@
 #define STALLED    MS(10000)
 #define RETRY      MS(250)
 #define RETRY_MAX  MS(2000)
+/* Of the database, in which a position was given. */
+#define HISTORY(position) ((position) >> 40)
 
 enum feed_state { CLOSED, CONNECTING, LISTENING, PREPARING, ADVANCING, READING, IDLE };
 
@@ -206,8 +208,9 @@ static void take_advance(const PGresult *row) {
     feed.delay = 0;
     if (!feed.known) {
         start_from(position);
-    } else if (position < feed.position) {
-        /* another database, or an older state of it */
+    } else if (position < feed.position || HISTORY(position) != HISTORY(feed.position)) {
+        /* another database, or an older state of it, or a standby that took over: what was read
+         * last may have been lost */
         log_event(LOG_WARNING, "the feed of events begins anew; all streams end");
         start_from(position);
         events_end_all();

@@ -16,6 +16,12 @@ static const char call_sql[] =
     "SELECT status, reply, headers, actor"
     " FROM clinicq_api.call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 
+/* Until the transaction ends, and never above what the role has. */
+static const char limit_sql[] =
+    "SELECT set_config(name, least(nullif(extract(epoch FROM current_setting(name)::interval)"
+    " * 1000, 0), most)::bigint::text, true)"
+    " FROM (VALUES ('statement_timeout', $1::integer), ('lock_timeout', $2::integer)) v (name, most)";
+
 static struct {
     const char *dsn;
     bool prepare;
@@ -194,11 +200,23 @@ static void connecting(struct pg_conn *conn) {
     }
 }
 
+static bool send_limits(struct pg_conn *conn, const struct call *call) {
+    char most[2][16];
+    const char *const values[] = {most[0], most[1]};
+
+    snprintf(most[0], sizeof(most[0]), "%d", call->limit_ms);
+    snprintf(most[1], sizeof(most[1]), "%d", call->lock_limit_ms);
+    return PQsendQueryParams(conn->pg, limit_sql, 2, NULL, values, NULL, NULL, 0) == 1;
+}
+
 void pgconn_send(struct pg_conn *conn, struct call *call) {
     bool sent = true;
 
     call->carries_prepare = false;
-    if (call->sql != NULL) {
+    call->sets_limits = call->limit_ms > 0;
+    if (call->sets_limits && !send_limits(conn, call)) {
+        sent = false;
+    } else if (call->sql != NULL) {
         sent = PQsendQueryParams(conn->pg, call->sql, call->parameter_count, NULL, call->parameters,
                                  NULL, NULL, 0) == 1;
     } else if (!setup.prepare) {
@@ -252,6 +270,9 @@ static void take_result(struct pg_conn *conn, PGresult *result) {
         if (call->failed && call->carries_prepare)
             forget_statement(conn, call->generation);
         pool_call_answered(call);
+    } else if (call != NULL && status == PGRES_TUPLES_OK && call->sets_limits) {
+        PQclear(result);
+        call->sets_limits = false;
     } else if (call != NULL && status == PGRES_TUPLES_OK && call->result == NULL) {
         call->result = result;
     } else if (call != NULL && status == PGRES_FATAL_ERROR && !call->failed) {

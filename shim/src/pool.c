@@ -12,11 +12,14 @@
 #define CONFLICT_RETRIES 3
 /* A connection that has not answered for so long gets no more calls behind the one it works on. */
 #define STALL_LIMIT MS(25)
+/* Most that the server may need to tell that it ended a statement. */
+#define ANSWER_LIMIT MS(500)
 
 static struct {
     struct pool pools[CALL_CLASSES];
     struct list deadlines; /* of all calls; one time limit, so in order of arrival */
     int64_t timeout_us;
+    int64_t answer_us; /* what is kept of it for the server's answer */
     unsigned queue_length;
 } db;
 
@@ -38,6 +41,7 @@ static void pool_init(enum call_class class, const char *name, unsigned size, un
 void pool_open(const struct config *c, const char *listen, void (*notice)(void)) {
     list_init(&db.deadlines);
     db.timeout_us = MS(c->request_timeout_ms);
+    db.answer_us = db.timeout_us / 20 < ANSWER_LIMIT ? db.timeout_us / 20 : ANSWER_LIMIT;
     db.queue_length = c->queue_length;
     pgconn_setup(c->dsn, c->prepare != 0, listen, notice);
     pool_init(CALL_READ, "read", c->read_connections, c->pipeline_depth);
@@ -235,14 +239,31 @@ static struct pg_conn *least_loaded(struct pool *p, int64_t now) {
     return best;
 }
 
-static struct call *next_call(struct pool *p) {
+/* What may change something is not begun when its answer could come too late. */
+static bool is_late(const struct call *call, int64_t now) {
+    return !call->safe && call->expires_at - now < 3 * db.answer_us;
+}
+
+static struct call *next_call(struct pool *p, int64_t now) {
     for (struct list *n = p->waiting.next; n != &p->waiting; n = n->next) {
         struct call *call = list_item(n, struct call, queue);
 
-        if (call->lane == NULL || call->lane->active < p->lane_limit)
+        if ((call->lane == NULL || call->lane->active < p->lane_limit) && !is_late(call, now))
             return call;
     }
     return NULL;
+}
+
+/* The server's own limits are for calls that are sent at once. A statement that outlives its call
+ * leaves a client in the dark about what became of it. */
+static void set_limits(struct call *call, int64_t now) {
+    int64_t left = call->expires_at - now;
+
+    call->limit_ms = call->lock_limit_ms = 0;
+    if (left > db.timeout_us / 10 * 9 || left < 3 * db.answer_us)
+        return;
+    call->limit_ms = (int) ((left - db.answer_us) / MS(1));
+    call->lock_limit_ms = (int) ((left - 2 * db.answer_us) / MS(1));
 }
 
 static void dispatch(struct pool *p) {
@@ -251,7 +272,7 @@ static void dispatch(struct pool *p) {
     struct call *call;
 
     while (p->queued > 0 && (conn = least_loaded(p, now)) != NULL &&
-           (call = next_call(p)) != NULL) {
+           (call = next_call(p, now)) != NULL) {
         list_remove(&call->queue);
         p->queued--;
         call->state = CALL_SENT;
@@ -263,6 +284,7 @@ static void dispatch(struct pool *p) {
         p->in_flight++;
         if (call->lane != NULL)
             call->lane->active++;
+        set_limits(call, now);
         pgconn_send(conn, call);
     }
     for (unsigned i = 0; i < p->size; i++)

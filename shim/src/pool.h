@@ -42,6 +42,8 @@ struct call {
     struct list queue;    /* waiting, or in flight on conn */
     struct list deadline; /* all calls, the first to expire first */
     int64_t expires_at;
+    int limit_ms;      /* the server ends it after so long; 0: after its own limits */
+    int lock_limit_ms; /* and its waits for a lock after so long */
     struct pg_conn *conn;
     unsigned generation;
     int backend; /* the last process that it was sent to, 0: none */
@@ -49,7 +51,8 @@ struct call {
     bool resent;
     bool prepared_again;
     bool carries_prepare;
-    bool failed; /* result is an error */
+    bool sets_limits; /* the rows of that come first */
+    bool failed;      /* result is an error */
 };
 
 struct pool_gauge {

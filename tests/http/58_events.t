@@ -164,4 +164,18 @@ is($slow->{seen}[$before]{id}, db('SELECT max(position) FROM clinicq.visit_event
 my $near = Screen->new("/api/queues/$other/events", as => 'doctor', url => $twin->{url}, last => $slow->{last} - 900);
 is(scalar($near->events(900)), 900, 'less far behind, all events come again');
 
+# A standby has taken over, and has given positions before the shim is there: who has seen more than it knows begins anew.
+my $led = Screen->new("/api/queues/$other/events", as => 'doctor');
+my ($known) = $led->events(1);
+db(<<~"SQL");
+    UPDATE clinicq.feed_history SET timeline = timeline + 1;
+    SELECT clinicq.open_visit('$patient->{registration_number}', $other);
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'clinicq-shim events'
+    SQL
+ok($led->until(sub { $led->{end} }, 10), 'after a failover streams end');
+for my $lost ($known->{id}, $known->{id} + 1) {
+    my $back = Screen->new("/api/queues/$other/events", as => 'doctor', last => $lost);
+    is(($back->events(1))[0]{event}, 'snapshot', "... and behind $lost there is a snapshot");
+}
+
 done_testing();

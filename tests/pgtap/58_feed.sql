@@ -69,4 +69,20 @@ SELECT is(tap.act('shim', 'SELECT position FROM clinicq_api.feed_advance()'), (5
 SELECT is((SELECT count(*) FROM (SELECT position - lag(position) OVER (ORDER BY id) AS step FROM clinicq.visit_event WHERE actor_name = 'many') AS s WHERE step <> 1), 0::bigint, 'in the order of their ids');
 SELECT throws_ok('UPDATE clinicq.visit_event SET position = 5 WHERE position = 6', '23505', NULL, 'no two events have one position');
 
+-- A standby that takes over, or a restored backup, may lack what readers have seen: its positions are others.
+SELECT is((SELECT array_agg(h.id) FROM clinicq.feed_history AS h), ARRAY[1]::bigint[], 'one history so far');
+SELECT is((SELECT system_identifier || ' ' || timeline FROM clinicq.feed_history), (SELECT c.system_identifier || ' ' || k.timeline_id FROM pg_control_system() AS c, pg_control_checkpoint() AS k), 'that of this cluster and its timeline');
+SELECT tap.act('shim', 'SELECT position FROM clinicq_api.feed_advance()') AS lost \gset
+UPDATE clinicq.feed_history SET timeline = timeline + 1;
+SELECT is(tap.act('shim', 'SELECT position FROM clinicq_api.feed_advance()'), :'lost', 'in another one positions given stay');
+SELECT tap.act('assistant', format('SELECT v.status FROM clinicq.resume_visit(%s) AS v', :secret)) \g /dev/null
+SELECT is(tap.act('shim', 'SELECT position FROM clinicq_api.feed_advance()')::bigint, (1::bigint << 40) + 1, 'new ones leap');
+SELECT alike(tap.stream(:'ann', 'GET /api/board/events', NULL, jsonb_build_object('last_event_id', (:lost + 1)::text))->>'body', E'id: 1099511627777\nevent: snapshot\n%', 'so who saw what was lost gets a snapshot');
+SELECT tap.act('assistant', format('SELECT v.status FROM clinicq.hold_visit(%s) AS v', :secret)) \g /dev/null
+SELECT is(tap.act('shim', 'SELECT position FROM clinicq_api.feed_advance()')::bigint, (1::bigint << 40) + 2, 'once');
+UPDATE clinicq.feed_history SET system_identifier = '1' WHERE id = (SELECT max(id) FROM clinicq.feed_history);
+SELECT tap.act('assistant', format('SELECT v.status FROM clinicq.resume_visit(%s) AS v', :secret)) \g /dev/null
+SELECT is(tap.act('shim', 'SELECT position FROM clinicq_api.feed_advance()')::bigint, (2::bigint << 40) + 1, 'in another cluster again');
+SELECT is((SELECT count(*) FROM clinicq.feed_history), 3::bigint, 'each is kept');
+
 SELECT * FROM finish();

@@ -14,6 +14,9 @@ SELECT clinicq.open_visit(to_char(n, '"01-00-"FM000'), n % 3 + 1) FROM generate_
 SELECT clinicq.start_visit(1, 1), clinicq.enter_room(1), clinicq.finish_visit(1), clinicq.start_visit(2, 2), clinicq.mark_no_show(2);
 SELECT clinicq.transfer_visit(4, 3), clinicq.cancel_visit(5), clinicq.start_visit(6);
 SELECT clinicq.sign_in_room(2);
+INSERT INTO clinicq.webhook (url) VALUES ('https://example.org/visits');
+INSERT INTO clinicq.outbox (channel, purpose, visit_id) VALUES ('sms', 'manual', 1);
+SELECT clinicq_api.feed_advance();
 INSERT INTO clinicq.image (sha256, size, media_type) VALUES (sha256('bytes'), 5, 'image/png');
 INSERT INTO clinicq.image_chunk (image_id, start, bytes) SELECT id, 0, 'bytes' FROM clinicq.image;
 INSERT INTO clinicq.prescription (visit_id, image_id, original_sha256, original_size, created_by) SELECT 1, id, sha256, size, 'ada' FROM clinicq.image;
