@@ -36,6 +36,7 @@ struct line {
 };
 
 static struct line lines[] = {
+    {.channel = &channel_drive},
     {.channel = &channel_sms},
     {.channel = &channel_email},
     {.channel = &channel_webhook},
