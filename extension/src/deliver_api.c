@@ -99,6 +99,11 @@ QUERY(image_of_delivery,
       " (SELECT min(pr.id) FROM clinicq.prescription pr WHERE pr.image_id = i.id)"
       " FROM clinicq.image i WHERE i.id = $1",
       INT8OID);
+QUERY(
+    image_wanted_again,
+    "SELECT FROM clinicq.outbox r JOIN clinicq.image i ON i.sha256 = decode(r.payload ->> 'sha256', 'hex')"
+    " JOIN clinicq.outbox o ON o.image_id = i.id AND o.channel = r.channel WHERE r.id = $1",
+    INT8OID);
 QUERY(event_of_delivery,
       "SELECT w.id, w.url, o.payload ->> 'type', coalesce(o.payload -> 'data', 'null')::text"
       " FROM clinicq.outbox o JOIN clinicq.webhook w ON w.id = o.webhook_id WHERE o.id = $1",
@@ -187,6 +192,14 @@ static Taken *read_taken(uint64 rows) {
     return all;
 }
 
+/* The same bytes may have come again since, and what is stored of them is theirs now. */
+static bool is_wanted_again(int64 id, const char **reason) {
+    Datum args[1] = {Int64GetDatum(id)};
+
+    *reason = "the image is stored again";
+    return query_write(&image_wanted_again, args, NULL) > 0;
+}
+
 static bool append_image(StringInfo work, int64 image_id, const char **reason) {
     Datum args[1] = {Int64GetDatum(image_id)};
     char *media_type;
@@ -236,6 +249,8 @@ static bool append_work(StringInfo work, const Taken *taken, const char **reason
     } else if (taken->refs.webhook_id != 0) {
         if (!append_event(work, taken, reason))
             return false;
+    } else if (strcmp(taken->purpose, "remove_image") == 0 && is_wanted_again(taken->id, reason)) {
+        return false;
     } else if (strcmp(taken->purpose, "manual") == 0 ||
                strcmp(taken->purpose, "remove_image") == 0) {
         /* the members of an object that jsonb wrote, which begins with { and ends with } */

@@ -137,7 +137,12 @@ SELECT tap.act('admin', 'SELECT clinicq.cancel_visit(1)') \g /dev/null
 SELECT matches(tap.act('admin', 'SELECT clinicq.erase_patient(''01-00-001'', ''asked to'')'), '^\d+$', 'when the patient is erased');
 SELECT is((SELECT string_agg(channel || ' ' || purpose || ' ' || (payload->>'file_id') || ' ' || left(payload->>'sha256', 4) || ' ' || (next_attempt_at > now() + interval '100 s'), ', ' ORDER BY id) FROM clinicq.outbox WHERE purpose ~ 'image'),
     'drive remove_image F1 ca97 false, s3 remove_image  3e23 true', 'what is stored outside goes, after what is under way');
+INSERT INTO clinicq.image (sha256, size, media_type) VALUES (sha256('b'), 3, 'image/png');
+INSERT INTO clinicq.outbox (channel, purpose, image_id) SELECT 's3', 'image', id FROM clinicq.image WHERE sha256 = sha256('b');
 SELECT is(tap.take('drive'), '10.1', 'as a delivery of its own');
+SELECT tap.later() \g /dev/null
+SELECT is(tap.take('s3'), '12.1', 'but not where the same image has come again since');
+SELECT is(tap.row_of(11), 'done 0 {"withheld": "the image is stored again"}', 'and its removal is withheld');
 
 -- Over HTTP.
 SELECT is(tap.ask('GET /api/deliveries/', NULL, NULL, '{"state": "dead"}')->'body'->'results'->0 @> '{"id": 3, "channel": "email", "purpose": "manual", "state": "dead", "attempts": 2, "last_error": "no such mailbox", "result": null, "visit": null, "webhook": null, "next_attempt_at": null}', true, 'the list, by state');
