@@ -30,6 +30,8 @@ void transfer_free(struct transfer *t);
 CURL *transfer_easy(struct transfer *t);
 void transfer_header(struct transfer *t, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* To be signed by libcurl, Signature Version 4; scheme as for CURLOPT_AWS_SIGV4. */
+void transfer_sign(struct transfer *t, const char *scheme, const char *user, const char *password);
 /* A body; it is copied. */
 void transfer_body(struct transfer *t, const char *data, size_t len);
 /* A body of so many bytes that read() gives, up to room at a time. */
