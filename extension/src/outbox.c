@@ -54,7 +54,7 @@ QUERY(images_remove,
       "INSERT INTO clinicq.outbox (channel, purpose, payload, next_attempt_at)"
       " SELECT o.channel, 'remove_image', jsonb_build_object('remove', true,"
       "  'file_id', coalesce(i.drive_file_id, ''), 'sha256', encode(i.sha256, 'hex'),"
-      "  'media_type', i.media_type),"
+      "  'media_type', i.media_type, 'key', coalesce(o.result ->> 'key', '')),"
       "  CASE o.state WHEN 'sending' THEN o.next_attempt_at + interval '10 s' ELSE now() END"
       " FROM clinicq.outbox o JOIN clinicq.image i ON i.id = o.image_id"
       " WHERE i.id = ANY ($1) AND o.attempts > 0 AND NOT EXISTS"

@@ -38,6 +38,7 @@ struct line {
 static struct line lines[] = {
     {.channel = &channel_drive},
     {.channel = &channel_sms},
+    {.channel = &channel_s3},
     {.channel = &channel_email},
     {.channel = &channel_webhook},
 };
