@@ -2,14 +2,13 @@
 # Images reach a folder of Google Drive once and whole, and go from there when they are erased, whatever fails on
 # the way. What passes the far side would pass Google, which is proven first.
 # shellcheck disable=SC2154
-far_up drive || check "the far side of Drive is up" false
+drive_up || check "the far side of Drive is up" false
 drive=${FAR[drive]}
+drive_port=$port
 tap_of < <("$CLINICQ_TOP/tests/deliver/far/check_drive" "$drive")
 : >"$drive/record"
 
-drive_port=$port
-export CLINICQ_DRIVE_KEY_FILE=$drive/key.json CLINICQ_DRIVE_URL=http://127.0.0.1:$drive_port
-settings image_store=drive drive_folder=clinic-folder outbox_rates=1000
+settings image_store=drive outbox_rates=1000
 clinicq_shim_up || check "a shim is up" false
 clinicq_deliver_up || check "the deliverer is up" false
 drive_session=$(curl -sS -m 10 "$CLINICQ_URL/api/auth/login/" -H 'Content-Type: application/json' \

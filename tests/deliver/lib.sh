@@ -25,6 +25,22 @@ far_up() {
     }
 }
 
+# A folder of Google Drive, and a bucket of an S3-compatible store, with the deliverer's settings for them.
+drive_up() {
+    far_up drive || return 1
+    export CLINICQ_DRIVE_KEY_FILE=${FAR[drive]}/key.json CLINICQ_DRIVE_URL=http://127.0.0.1:$port
+    settings drive_folder=clinic-folder
+}
+s3_up() {
+    S3RVER=$("$CLINICQ_TOP/tests/deliver/far/s3/install") || return 1
+    export S3RVER FAR_SECRET=${FAR_SECRET:-$(make_password)}
+    far_up s3 "$CLINICQ_TOP/tests/deliver/far/s3/proxy" || return 1
+    say "$FAR_SECRET" >"${FAR[s3]}/secret"
+    chmod 755 "${FAR[s3]}"
+    export CLINICQ_S3_ACCESS_KEY=S3RVER CLINICQ_S3_SECRET_KEY_FILE=${FAR[s3]}/secret
+    settings "s3_endpoint=http://127.0.0.1:$port" s3_region=eu-test-1 s3_bucket=clinic
+}
+
 far_down() {
     local name
     [ ${#FAR_PIDS[@]} = 0 ] || kill "${FAR_PIDS[@]}" 2>/dev/null

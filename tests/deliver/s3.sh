@@ -2,18 +2,13 @@
 # Images reach a store that speaks S3's language, whole and once: from 5 KB to 20 MiB, in one piece and in parts;
 # whatever fails on the way has the outcome that it should have, and leaves nothing half stored behind.
 # shellcheck disable=SC2154
-S3RVER=$("$CLINICQ_TOP/tests/deliver/far/s3/install") || check "s3rver is there" false
-export S3RVER FAR_RETRY_AFTER=77 FAR_SECRET='secret:of/the+far=side'
-far_up s3 "$CLINICQ_TOP/tests/deliver/far/s3/proxy" || check "the store is up" false
+export FAR_RETRY_AFTER=77 FAR_SECRET='secret:of/the+far=side'
+s3_up || check "the store is up" false
 store=${FAR[s3]}
 store_url=http://127.0.0.1:$port
 check "the store checks signatures as Amazon's documents say" \
     /usr/bin/python3 "$CLINICQ_TOP/tests/deliver/far/s3/signature.py"
-say "$FAR_SECRET" >"$store/secret"
-chmod 755 "$store"
-export CLINICQ_S3_ACCESS_KEY=S3RVER CLINICQ_S3_SECRET_KEY_FILE=$store/secret
-settings "s3_endpoint=$store_url" s3_region=eu-test-1 s3_bucket=clinic s3_prefix=clinic/rx/ image_store=s3 \
-    outbox_rates=1000 uploads_of_user=1000
+settings s3_prefix=clinic/rx/ image_store=s3 outbox_rates=1000 uploads_of_user=1000
 clinicq_shim_up || check "a shim is up" false
 clinicq_deliver_up || check "the deliverer is up" false
 
