@@ -90,32 +90,41 @@ static void check(Faults *faults, const ContactNames *names, const char *channel
                    channel);
     if (contact->address != NULL)
         check_address(faults, names, contact);
-    check_language(faults, names, contact);
+    if (contact->language != NULL)
+        check_language(faults, names, contact);
 }
 
-static bool is_given(Fields *fields, const char *name) {
-    char *value;
-
-    return field_text(fields, name, &value) != FIELD_ABSENT;
+/* A text that was given, or else a fault. */
+static void require(Faults *faults, const char *name, FieldState state) {
+    if (state == FIELD_ABSENT)
+        faults_add(faults, name, "is required");
+    if (state == FIELD_NULL)
+        faults_add(faults, name, "must not be null");
 }
 
 void contact_read(Fields *fields, Contact *contact) {
     char *channel;
+    char *address;
+    char *language;
     bool consent = false;
+    FieldState by = field_text(fields, in_body.channel, &channel);
+    FieldState to = field_text(fields, in_body.address, &address);
+    FieldState in = field_text(fields, in_body.language, &language);
     FieldState consents = field_bool(fields, "notify_consent", &consent);
 
-    *contact = (Contact){.state = field_text(fields, in_body.channel, &channel)};
-    if (contact->state == FIELD_ABSENT &&
-        (consents != FIELD_ABSENT || is_given(fields, in_body.address) ||
-         is_given(fields, in_body.language))) {
+    if (by == FIELD_ABSENT &&
+        (to != FIELD_ABSENT || in != FIELD_ABSENT || consents != FIELD_ABSENT)) {
         faults_add(fields->faults, in_body.channel, "is required: sms, email, or null for neither");
-        contact->state = FIELD_BAD;
+        by = FIELD_BAD;
     }
-    if (contact->state != FIELD_VALUE)
+    *contact = (Contact){.state = by,
+                         .address = address,
+                         .language = in == FIELD_ABSENT ? LANGUAGE_DEFAULT : language};
+    if (by != FIELD_VALUE)
         return;
-    field_given(fields, in_body.address, &contact->address, true);
-    if (!field_given(fields, in_body.language, &contact->language, false))
-        contact->language = LANGUAGE_DEFAULT;
+    require(fields->faults, in_body.address, to);
+    if (in == FIELD_NULL)
+        require(fields->faults, in_body.language, in);
     if (consents != FIELD_BAD && !consent)
         faults_add(fields->faults, "notify_consent",
                    "must be true: only who agreed to it may be told");

@@ -209,11 +209,9 @@ Datum clinicq_api_request_password_reset(PG_FUNCTION_ARGS) {
     int64 user_id;
     const char *outcome;
 
-    if (field_given(fields, "username", &username, true)) {
+    if (field_given(fields, "username", &username, true))
         username = trim_blanks(username);
-        if (*username == '\0')
-            faults_add(fields->faults, "username", "must not be blank");
-    }
+    user_check_name(fields->faults, username);
     faults_raise(fields->faults);
     SPI_connect();
     outcome = request_link(username, &user_id);

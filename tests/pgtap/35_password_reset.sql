@@ -58,7 +58,7 @@ SELECT tap.set('email_server', 'smtp://mail.example:587'), tap.set('email_from',
 SELECT is(tap.ask(), :'same', 'before there is a page');
 SELECT tap.set('password_reset_url', 'https://clinic.example/new#token=') \g /dev/null
 SELECT is(tap.ask('nobody'), :'same', 'a name that does not exist');
-SELECT is(tap.ask(''), '22023 username: must not be blank', 'no name');
+SELECT is(tap.ask(''), '22023 username: must be 1 to 150 letters, digits or @ . + - _', 'no name');
 SELECT is(tap.ask('ben'), :'same', 'without an address');
 SELECT tap.act('admin', $$ SELECT clinicq.set_email('cleo', 'cleo@clinic.example'), clinicq.disable_user('cleo') $$) \g /dev/null
 SELECT is(tap.ask('cleo'), :'same', 'a disabled one');
