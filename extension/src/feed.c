@@ -25,7 +25,6 @@ PG_FUNCTION_INFO_V1(clinicq_feed_advance);
 PG_FUNCTION_INFO_V1(clinicq_feed);
 
 #define CHANNEL     "clinicq_feed"
-#define PLACED_ONCE 1000
 #define REPLAY_SPAN 10000 /* positions that a replay looks through, of whatever queue */
 
 QUERY(feed_unplaced, "SELECT FROM clinicq.visit_event WHERE position IS NULL LIMIT 1");
@@ -118,7 +117,7 @@ static void follow_history(void) {
 }
 
 bool feed_place(void) {
-    Datum args[1] = {Int32GetDatum(PLACED_ONCE)};
+    Datum args[1] = {Int32GetDatum(FEED_PLACED_ONCE)};
 
     placed = 0;
     if (query_write(&feed_unplaced, NULL, NULL) == 0)
@@ -132,7 +131,7 @@ bool feed_place(void) {
         messages_add(row_int64(0, 2) - 1);
         Async_Notify(CHANNEL, NULL);
     }
-    return placed == PLACED_ONCE;
+    return placed == FEED_PLACED_ONCE;
 }
 
 void feed_tell_session(int64 user_id) {
@@ -256,7 +255,7 @@ Datum clinicq_feed(PG_FUNCTION_ARGS) {
     InitMaterializedSRF(fcinfo, 0);
     SPI_connect();
     rows = feed_read(PG_GETARG_INT64(0), PG_INT64_MAX, 0,
-                     Max(0, Min(PG_GETARG_INT32(1), PLACED_ONCE)));
+                     Max(0, Min(PG_GETARG_INT32(1), FEED_PLACED_ONCE)));
     for (uint64 row = 0; row < rows; row++) {
         Datum values[5] = {Int64GetDatum(feed_position(row)), Int64GetDatum(feed_queue_id(row)),
                            Int64GetDatum(row_int64(row, 19)), json_of(row, FEED_FOR_STAFF),

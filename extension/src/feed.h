@@ -9,6 +9,9 @@
 
 #include "lib/stringinfo.h"
 
+/* At most so many events get their positions at once. */
+#define FEED_PLACED_ONCE 1000
+
 extern void feed_init(void);
 
 /*

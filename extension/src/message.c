@@ -2,6 +2,7 @@
 
 #include "clock.h"
 #include "daily_summary.h"
+#include "feed.h"
 #include "json.h"
 #include "message_template.h"
 #include "outbox.h"
@@ -15,42 +16,46 @@
 #include "visit.h"
 #include "webhook_events.h"
 
-/* What most of the time is all: whether anybody is told of anything. */
-QUERY(message_look,
-      "SELECT EXISTS (SELECT FROM clinicq.webhook WHERE enabled),"
-      " EXISTS (SELECT FROM clinicq.visit_contact WHERE service_day = ANY ($1))",
-      DATEARRAYOID);
-QUERY(message_called,
-      "SELECT e.visit_id, c.channel FROM clinicq.visit_event e"
-      " JOIN clinicq.visit_contact c ON c.visit_id = e.visit_id AND c.channel = ANY ($2)"
-      " JOIN clinicq.visit v ON v.id = e.visit_id AND v.status = 'START'"
-      " WHERE e.position > $1 AND e.move IN ('start', 'announce')"
-      " GROUP BY e.visit_id, c.channel ORDER BY min(e.position)",
-      INT8OID, TEXTARRAYOID);
+/* The events that just got their places, by index whatever the planner reckons. */
+#define PLACED                                                          \
+    "(SELECT o.visit_id, o.move, o.position FROM clinicq.visit_event o" \
+    " WHERE o.position > $1 ORDER BY o.position LIMIT " CppAsString2(FEED_PLACED_ONCE) ")"
+
+/* What most of the time is all: whether anybody is told of anything. One plan for whatever
+ * position: making one takes longer than the look. */
+QUERY_OPTIONS(message_look, CURSOR_OPT_GENERIC_PLAN,
+              "SELECT EXISTS (SELECT FROM clinicq.webhook WHERE enabled),"
+              " EXISTS (SELECT FROM clinicq.visit_contact WHERE service_day = ANY ($1))",
+              DATEARRAYOID);
+QUERY_OPTIONS(message_called, CURSOR_OPT_GENERIC_PLAN,
+              "SELECT e.visit_id, c.channel FROM " PLACED " AS e"
+              " JOIN clinicq.visit_contact c ON c.visit_id = e.visit_id AND c.channel = ANY ($2)"
+              " JOIN clinicq.visit v ON v.id = e.visit_id AND v.status = 'START'"
+              " WHERE e.move IN ('start', 'announce')"
+              " GROUP BY e.visit_id, c.channel ORDER BY min(e.position)",
+              INT8OID, TEXTARRAYOID);
 /* Queues in which something has happened and somebody waits to be told. */
-QUERY(message_queues,
-      "SELECT DISTINCT v.queue_id, q.clinic_id FROM clinicq.visit_contact c"
-      " JOIN clinicq.visit v ON v.id = c.visit_id AND v.status = 'WAITING'"
-      " JOIN clinicq.queue q ON q.id = v.queue_id"
-      " JOIN unnest($3::bigint[], $4::date[]) AS today (clinic_id, day)"
-      "  ON today.clinic_id = q.clinic_id AND today.day = c.service_day"
-      " WHERE c.near_at IS NULL AND c.channel = ANY ($2) AND v.queue_id IN"
-      "  (SELECT o.queue_id FROM clinicq.visit_event e JOIN clinicq.visit o ON o.id = e.visit_id"
-      "   WHERE e.position > $1)",
-      INT8OID, TEXTARRAYOID, INT8ARRAYOID, DATEARRAYOID);
+QUERY_OPTIONS(message_queues, CURSOR_OPT_GENERIC_PLAN,
+              "SELECT DISTINCT v.queue_id, q.clinic_id FROM clinicq.visit_contact c"
+              " JOIN clinicq.visit v ON v.id = c.visit_id AND v.status = 'WAITING' AND v.queue_id ="
+              "  ANY (ARRAY(SELECT n.queue_id FROM " PLACED
+              " AS e JOIN clinicq.visit n ON n.id = e.visit_id))"
+              " JOIN clinicq.queue q ON q.id = v.queue_id"
+              " WHERE c.service_day = ANY ($3) AND c.near_at IS NULL AND c.channel = ANY ($2)",
+              INT8OID, TEXTARRAYOID, DATEARRAYOID);
 /* One whose row somebody is changing is told when next something happens: the feed waits for
  * nobody. */
-QUERY(
-    message_near,
-    "WITH near AS (SELECT v.id FROM clinicq.visit v WHERE v.queue_id = $1"
-    "  AND v.service_day = $2 AND v.status = 'WAITING' ORDER BY " VISIT_ORDER(
-        "$3",
-        "$4") "  LIMIT $5),"
-              " mine AS (SELECT c.visit_id FROM clinicq.visit_contact c JOIN near ON near.id = c.visit_id"
-              "  WHERE c.near_at IS NULL AND c.channel = ANY ($6) FOR NO KEY UPDATE OF c SKIP LOCKED)"
+#define NEAR                                                                         \
+    "(SELECT v.id FROM clinicq.visit v WHERE v.queue_id = $1 AND v.service_day = $2" \
+    " AND v.status = 'WAITING' ORDER BY " VISIT_ORDER("$3", "$4") " LIMIT $5)"
+QUERY_OPTIONS(message_near, CURSOR_OPT_GENERIC_PLAN,
+              "WITH mine AS (SELECT c.visit_id FROM clinicq.visit_contact c"
+              "  JOIN " NEAR " AS near ON near.id = c.visit_id"
+              "  WHERE c.near_at IS NULL AND c.channel = ANY ($6)"
+              "  FOR NO KEY UPDATE OF c SKIP LOCKED)"
               "UPDATE clinicq.visit_contact c SET near_at = now() FROM mine"
               " WHERE c.visit_id = mine.visit_id RETURNING c.visit_id, c.channel",
-    INT8OID, DATEOID, INT2ARRAYOID, INT4OID, INT4OID, TEXTARRAYOID);
+              INT8OID, DATEOID, INT2ARRAYOID, INT4OID, INT4OID, TEXTARRAYOID);
 QUERY(message_visit,
       "SELECT c.channel, c.address, c.language, v.status, q.token_prefix, v.token_number, q.name,"
       " r.name, s.name, q.clinic_id, v.service_day, v.queue_id"
@@ -58,11 +63,13 @@ QUERY(message_visit,
       " JOIN clinicq.queue q ON q.id = v.queue_id JOIN clinicq.clinic s ON s.id = q.clinic_id"
       " LEFT JOIN clinicq.room r ON r.id = v.room_id WHERE c.visit_id = $1",
       INT8OID);
-QUERY(message_place,
-      "SELECT o.place FROM (SELECT v.id, row_number() OVER (ORDER BY " VISIT_ORDER(
-          "$3", "$4") ") AS place FROM clinicq.visit v WHERE v.queue_id = $1 AND v.service_day = $2"
-                      " AND v.status = 'WAITING') AS o WHERE o.id = $5",
-      INT8OID, DATEOID, INT2ARRAYOID, INT4OID, INT8OID);
+#define PLACES                                                \
+    "(SELECT v.id, row_number() OVER (ORDER BY " VISIT_ORDER( \
+        "$3",                                                 \
+        "$4") ") AS place"                                    \
+              " FROM clinicq.visit v WHERE v.queue_id = $1 AND v.service_day = $2 AND v.status = 'WAITING')"
+QUERY(message_place, "SELECT o.place FROM " PLACES " AS o WHERE o.id = $5", INT8OID, DATEOID,
+      INT2ARRAYOID, INT4OID, INT8OID);
 
 /* By which a message could go now, as text[]; 0 for none. */
 static Datum channels_on(void) {
@@ -106,8 +113,8 @@ static void add_near(int64 queue_id, int64 clinic_id, Datum channels) {
     add_rows("turn_near", query_write(&message_near, args, NULL));
 }
 
-static void add_messages(int64 after, Datum clinics, Datum days) {
-    Datum args[4] = {Int64GetDatum(after), channels_on(), clinics, days};
+static void add_messages(int64 after, Datum days) {
+    Datum args[3] = {Int64GetDatum(after), channels_on(), days};
     int64(*queues)[2];
     uint64 count;
 
@@ -137,7 +144,7 @@ void messages_add(int64 after) {
     if (webhooks)
         webhook_events_add(after);
     if (contacts)
-        add_messages(after, clinics, days);
+        add_messages(after, days);
 }
 
 void summaries_add(void) {

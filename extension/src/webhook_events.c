@@ -2,16 +2,19 @@
 
 #include "feed.h"
 #include "json.h"
-#include "outbox.h"
 #include "query.h"
 #include "utils/array.h"
 #include "utils/snapmgr.h"
 
-#define EVENTS_ONCE 1000 /* as many as get their places at once */
-
 /* Of one that somebody is removing nobody waits for the end: it is told nothing more. */
 QUERY(webhooks_told, "SELECT id, moves, queues FROM clinicq.webhook WHERE enabled"
                      " ORDER BY id FOR KEY SHARE SKIP LOCKED");
+
+QUERY(webhook_deliveries,
+      "INSERT INTO clinicq.outbox (channel, purpose, payload, webhook_id)"
+      " SELECT 'webhook', 'visit', e.payload::jsonb, $2"
+      " FROM unnest($1::text[]) WITH ORDINALITY AS e (payload, n) ORDER BY e.n",
+      TEXTARRAYOID, INT8OID);
 
 typedef struct Webhook {
     int64 id;
@@ -22,7 +25,7 @@ typedef struct Webhook {
 typedef struct Told {
     char *move;
     int64 queue_id;
-    char *payload;
+    Datum payload;
 } Told;
 
 static int read_webhooks(Webhook **webhooks) {
@@ -44,7 +47,7 @@ static int read_webhooks(Webhook **webhooks) {
 }
 
 /* Without name and number of the patient: whoever has to know asks with an account. */
-static char *payload_of(uint64 row, const char *move) {
+static Datum payload_of(uint64 row, const char *move) {
     StringInfoData json;
 
     initStringInfo(&json);
@@ -53,14 +56,14 @@ static char *payload_of(uint64 row, const char *move) {
     json_key(&json, "data");
     feed_append_event(&json, row, FEED_FOR_OTHERS);
     appendStringInfoChar(&json, '}');
-    return json.data;
+    return CStringGetTextDatum(json.data);
 }
 
 static int read_events(int64 after, Told **events) {
     int count;
 
     PushActiveSnapshot(GetTransactionSnapshot()); /* in which they have their places */
-    count = (int) feed_read(after, PG_INT64_MAX, 0, EVENTS_ONCE);
+    count = (int) feed_read(after, PG_INT64_MAX, 0, FEED_PLACED_ONCE);
     *events = palloc0((count + 1) * sizeof **events);
     for (int i = 0; i < count; i++) {
         (*events)[i].move = feed_move(i);
@@ -82,15 +85,28 @@ static bool is_told(const Webhook *webhook, const Told *event) {
     return move && queue;
 }
 
+/* All that one is told, by one statement. */
+static void tell(const Webhook *webhook, const Told *events, int count) {
+    Datum *payloads = palloc((count + 1) * sizeof *payloads);
+    Datum args[2] = {(Datum) 0, Int64GetDatum(webhook->id)};
+    int told = 0;
+
+    for (int i = 0; i < count; i++)
+        if (is_told(webhook, &events[i]))
+            payloads[told++] = events[i].payload;
+    if (told > 0) {
+        args[0] =
+            PointerGetDatum(construct_array(payloads, told, TEXTOID, -1, false, TYPALIGN_INT));
+        query_write(&webhook_deliveries, args, NULL);
+    }
+}
+
 void webhook_events_add(int64 after) {
     Webhook *webhooks;
     Told *events;
     int webhook_count = read_webhooks(&webhooks);
     int event_count = webhook_count > 0 ? read_events(after, &events) : 0;
 
-    for (int i = 0; i < event_count; i++)
-        for (int w = 0; w < webhook_count; w++)
-            if (is_told(&webhooks[w], &events[i]))
-                outbox_add(CHANNEL_WEBHOOK, "visit", events[i].payload,
-                           &(DeliveryRefs){.webhook_id = webhooks[w].id});
+    for (int w = 0; w < webhook_count; w++)
+        tell(&webhooks[w], events, event_count);
 }

@@ -16,8 +16,8 @@ SELECT tap.act('assistant', 'SELECT v.visit_id FROM clinicq.open_visit(''01-00-0
     tap.act('doctor', 'SELECT v.status FROM clinicq.start_visit(1) AS v') \g /dev/null
 SELECT is((SELECT count(*) FROM clinicq.outbox), 0::bigint, 'nor before the feed has it');
 SELECT ok(tap.place() AND tap.place(), 'then');
-SELECT results_eq($$ SELECT webhook_id, channel, purpose, payload->>'type', (payload #>> '{data,visit,id}')::int FROM clinicq.outbox ORDER BY id $$,
-    format($$ VALUES (%1$s::bigint, 'webhook', 'visit', 'visit.open', 2), (%1$s, 'webhook', 'visit', 'visit.start', 2), (%2$s, 'webhook', 'visit', 'visit.start', 2), (%1$s, 'webhook', 'visit', 'visit.start', 1) $$, :'all', :'some'),
+SELECT results_eq($$ SELECT webhook_id, channel, purpose, payload->>'type', (payload #>> '{data,visit,id}')::int FROM clinicq.outbox ORDER BY webhook_id, id $$,
+    format($$ VALUES (%1$s::bigint, 'webhook', 'visit', 'visit.open', 2), (%1$s, 'webhook', 'visit', 'visit.start', 2), (%1$s, 'webhook', 'visit', 'visit.start', 1), (%2$s, 'webhook', 'visit', 'visit.start', 2) $$, :'all', :'some'),
     'each is told what it asked for, once');
 SELECT is((SELECT payload #- '{data,at}' #- '{data,visit,created_at}' #- '{data,visit,updated_at}' #- '{data,visit,visit_date}' FROM clinicq.outbox WHERE webhook_id = :some),
     '{"type": "visit.start", "data": {"position": 3, "move": "start", "from_status": "WAITING", "visit": {"id": 2, "token_number": 1, "token": "1", "status": "START", "queue": 2, "queue_name": "Dental", "priority": "normal", "room": "Room 5"}}}'::jsonb,
