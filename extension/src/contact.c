@@ -107,9 +107,9 @@ void contact_read(Fields *fields, Contact *contact) {
     char *address;
     char *language;
     bool consent = false;
-    FieldState by = field_text(fields, in_body.channel, &channel);
-    FieldState to = field_text(fields, in_body.address, &address);
-    FieldState in = field_text(fields, in_body.language, &language);
+    FieldState by = field_text(fields, "notify_by", &channel);
+    FieldState to = field_text(fields, "notify_to", &address);
+    FieldState in = field_text(fields, "notify_language", &language);
     FieldState consents = field_bool(fields, "notify_consent", &consent);
 
     if (by == FIELD_ABSENT &&

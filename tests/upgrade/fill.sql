@@ -25,8 +25,6 @@ INSERT INTO clinicq.upload_chunk (upload_id, start, bytes) SELECT id, 0, 'bytes'
 INSERT INTO clinicq.visit_contact (visit_id, service_day, channel, address, language, created_by) SELECT id, service_day, 'sms', '+923001234567', 'en', 'ada' FROM clinicq.visit WHERE id = 10;
 SELECT clinicq.change_message_template('room', 'sms', 'en', 'Come to {room}, {token}'), clinicq.set_email('ada', 'ada@clinic.example');
 INSERT INTO clinicq.password_reset (id, user_id, expires_at) SELECT substring(sha256('reset') FOR 16), id, now() FROM clinicq.app_user WHERE username = 'ada';
-SELECT clinicq.add_webhook('https://other.example/');
-INSERT INTO clinicq.outbox (channel, purpose, visit_id) VALUES ('sms', 'room', 10);
 INSERT INTO clinicq.daily_summary (clinic_id, service_day) SELECT id, '2026-01-01' FROM clinicq.clinic;
 SELECT clinicq.remove_patient('01-00-150');
 SELECT clinicq.restrict_patient('01-00-003'), clinicq.grant_patient_access('01-00-003', 'ben');
