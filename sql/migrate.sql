@@ -35,6 +35,7 @@ BEGIN
 
     CALL clinicq.remake_partitions();
     CALL clinicq.remake_settings();
+    CALL clinicq.remake_templates();
     CALL clinicq.remake_triggers();
     CALL clinicq.remake_views();
     CALL clinicq.remake_reports();

@@ -2,7 +2,7 @@ CREATE FUNCTION clinicq.erase_patient(registration_number text, reason text) RET
 LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'clinicq_erase_patient';
 COMMENT ON FUNCTION clinicq.erase_patient(text, text) IS
-    'Erases name, phone and images of prescriptions of a patient for ever, from the record and from beside the audit log, and hides the record; number and visits stay. Terms of searches up to now that match what the patient was called go too; searches that are still counted become events. '
+    'Erases name, phone, images of prescriptions and where messages go of a patient for ever, from the record and from beside the audit log, and hides the record; number and visits stay. Terms of searches up to now that match what the patient was called go too; searches that are still counted become events. '
     'The sealed events stay as they are and are still proven: of the values they hold salted hashes, whose salts are erased too. '
     'Backups and files exported earlier are not reached. reason: 3 to 500 characters without personal data, kept in the audit log. '
     'Returns of how many events values were erased. Errors: 22023; P0002 no such patient, or erased already; QC409 while a visit is open. It waits for open transactions that have written a look. Who: admin.';

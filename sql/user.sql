@@ -14,6 +14,13 @@ AS 'MODULE_PATHNAME', 'clinicq_set_password';
 COMMENT ON FUNCTION clinicq.set_password(text, text) IS
     'Gives a user a new password (12 to 128 characters, not easily guessed) and ends the user''s sessions. Errors: 22023; P0002 no such user. Who: admin.';
 
+CREATE FUNCTION clinicq.set_email(username text, email text) RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'clinicq_set_email';
+COMMENT ON FUNCTION clinicq.set_email(text, text) IS
+    'Gives a user an e-mail address (NULL: none), for links to set a new password and, of administrators, daily summaries. Links that were sent before are of no use any more. '
+    'Errors: 22023 no address; 23505 another user has it; P0002 no such user. Who: admin.';
+
 CREATE FUNCTION clinicq.grant_role(username text, role text) RETURNS void
 LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'clinicq_grant_role';

@@ -12,6 +12,7 @@
 #include "funcapi.h"
 #include "json.h"
 #include "keeper.h"
+#include "message.h"
 #include "own_lock.h"
 #include "patient.h"
 #include "priority.h"
@@ -24,15 +25,15 @@ PG_FUNCTION_INFO_V1(clinicq_feed_advance);
 PG_FUNCTION_INFO_V1(clinicq_feed);
 
 #define CHANNEL     "clinicq_feed"
-#define PLACED_ONCE 1000
 #define REPLAY_SPAN 10000 /* positions that a replay looks through, of whatever queue */
 
 QUERY(feed_unplaced, "SELECT FROM clinicq.visit_event WHERE position IS NULL LIMIT 1");
 QUERY(feed_assign,
-      "UPDATE clinicq.visit_event e SET position = o.position FROM ("
+      "WITH e AS (UPDATE clinicq.visit_event e SET position = o.position FROM ("
       " SELECT id, nextval('clinicq.feed_position') AS position FROM ("
       "  SELECT id FROM clinicq.visit_event WHERE position IS NULL"
-      "  ORDER BY id LIMIT $1) AS i) AS o WHERE e.id = o.id",
+      "  ORDER BY id LIMIT $1) AS i) AS o WHERE e.id = o.id RETURNING e.position)"
+      "SELECT count(*), min(position) FROM e",
       INT4OID);
 /* The last history, and whether it is that of now. */
 QUERY(feed_history,
@@ -116,7 +117,7 @@ static void follow_history(void) {
 }
 
 bool feed_place(void) {
-    Datum args[1] = {Int32GetDatum(PLACED_ONCE)};
+    Datum args[1] = {Int32GetDatum(FEED_PLACED_ONCE)};
 
     placed = 0;
     if (query_write(&feed_unplaced, NULL, NULL) == 0)
@@ -124,10 +125,13 @@ bool feed_place(void) {
     /* One assigner at a time: its snapshot is taken after the lock, which ends after its commit. */
     own_lock(LOCK_FEED, 0);
     follow_history();
-    placed = query_write(&feed_assign, args, NULL);
-    if (placed > 0)
+    query_write(&feed_assign, args, NULL);
+    placed = (uint64) row_int64(0, 1);
+    if (placed > 0) {
+        messages_add(row_int64(0, 2) - 1);
         Async_Notify(CHANNEL, NULL);
-    return placed == PLACED_ONCE;
+    }
+    return placed == FEED_PLACED_ONCE;
 }
 
 void feed_tell_session(int64 user_id) {
@@ -168,10 +172,26 @@ int64 feed_position(uint64 row) {
     return row_int64(row, 16);
 }
 
-void feed_append_visit(StringInfo json, uint64 row, bool display) {
+int64 feed_queue_id(uint64 row) {
+    return row_int64(row, 5);
+}
+
+char *feed_move(uint64 row) {
+    return row_text(row, 17);
+}
+
+static void append_patient(StringInfo json, uint64 row, FeedView view) {
     bool restricted = row_bool(row, 12);
     char *name = row_text(row, 11);
 
+    if (view == FEED_FOR_STAFF) {
+        json_text(json, "patient_registration_number", row_text(row, 10));
+        json_text(json, "patient_full_name", restricted ? RESTRICTED_NAME : name);
+    } else if (view == FEED_FOR_DISPLAYS)
+        json_text(json, "patient_full_name", patient_display_name(name, restricted));
+}
+
+void feed_append_visit(StringInfo json, uint64 row, FeedView view) {
     json_comma(json);
     appendStringInfoChar(json, '{');
     json_int(json, "id", row_int64(row, 1));
@@ -181,27 +201,22 @@ void feed_append_visit(StringInfo json, uint64 row, bool display) {
     json_text(json, "status", row_text(row, 14));
     json_timestamp(json, "created_at", row_int64(row, 4), "Z");
     json_timestamp(json, "updated_at", row_int64(row, 15), "Z");
-    json_int(json, "queue", row_int64(row, 5));
+    json_int(json, "queue", feed_queue_id(row));
     json_text(json, "queue_name", row_text(row, 6));
     json_text(json, "priority", priority_name(row_int64(row, 8), row_int16(row, 9)));
     json_text(json, "room", row_text(row, 13));
-    if (!display)
-        json_text(json, "patient_registration_number", row_text(row, 10));
-    json_text(json, "patient_full_name",
-              display      ? patient_display_name(name, restricted)
-              : restricted ? RESTRICTED_NAME
-                           : name);
+    append_patient(json, row, view);
     appendStringInfoChar(json, '}');
 }
 
-void feed_append_event(StringInfo json, uint64 row, bool display) {
+void feed_append_event(StringInfo json, uint64 row, FeedView view) {
     appendStringInfoChar(json, '{');
     json_int(json, "position", feed_position(row));
     json_timestamp(json, "at", row_int64(row, 15), "Z");
-    json_text(json, "move", row_text(row, 17));
+    json_text(json, "move", feed_move(row));
     json_text(json, "from_status", row_text(row, 18));
     json_key(json, "visit");
-    feed_append_visit(json, row, display);
+    feed_append_visit(json, row, view);
     appendStringInfoChar(json, '}');
 }
 
@@ -221,11 +236,11 @@ Datum clinicq_feed_advance(PG_FUNCTION_ARGS) {
     PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(shape), values, nulls)));
 }
 
-static Datum json_of(uint64 row, bool display) {
+static Datum json_of(uint64 row, FeedView view) {
     StringInfoData json;
 
     initStringInfo(&json);
-    feed_append_event(&json, row, display);
+    feed_append_event(&json, row, view);
     return PointerGetDatum(cstring_to_text_with_len(json.data, json.len));
 }
 
@@ -240,11 +255,11 @@ Datum clinicq_feed(PG_FUNCTION_ARGS) {
     InitMaterializedSRF(fcinfo, 0);
     SPI_connect();
     rows = feed_read(PG_GETARG_INT64(0), PG_INT64_MAX, 0,
-                     Max(0, Min(PG_GETARG_INT32(1), PLACED_ONCE)));
+                     Max(0, Min(PG_GETARG_INT32(1), FEED_PLACED_ONCE)));
     for (uint64 row = 0; row < rows; row++) {
-        Datum values[5] = {Int64GetDatum(feed_position(row)), Int64GetDatum(row_int64(row, 5)),
-                           Int64GetDatum(row_int64(row, 19)), json_of(row, false),
-                           json_of(row, true)};
+        Datum values[5] = {Int64GetDatum(feed_position(row)), Int64GetDatum(feed_queue_id(row)),
+                           Int64GetDatum(row_int64(row, 19)), json_of(row, FEED_FOR_STAFF),
+                           json_of(row, FEED_FOR_DISPLAYS)};
 
         tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
     }

@@ -9,6 +9,9 @@
 
 #include "lib/stringinfo.h"
 
+/* At most so many events get their positions at once. */
+#define FEED_PLACED_ONCE 1000
+
 extern void feed_init(void);
 
 /*
@@ -38,12 +41,18 @@ extern bool feed_reaches(int64 after, int64 last);
  */
 extern uint64 feed_read(int64 after, int64 last, int64 queue_id, int most);
 extern int64 feed_position(uint64 row);
+extern int64 feed_queue_id(uint64 row);
+extern char *feed_move(uint64 row);
 
 /* Fills SPI_tuptable with the open visits of today, for feed_append_visit. */
 extern uint64 feed_read_open(int64 queue_id);
 
-/* JSON of a row: for a display, or for the staff. An event has the visit as it left it. */
-extern void feed_append_event(StringInfo json, uint64 row, bool display);
-extern void feed_append_visit(StringInfo json, uint64 row, bool display);
+/* Whom a row is for: the staff; a display, which gets names by the setting; others, who get none.
+ */
+typedef enum FeedView { FEED_FOR_STAFF, FEED_FOR_DISPLAYS, FEED_FOR_OTHERS } FeedView;
+
+/* JSON of a row. An event has the visit as it left it. */
+extern void feed_append_event(StringInfo json, uint64 row, FeedView view);
+extern void feed_append_visit(StringInfo json, uint64 row, FeedView view);
 
 #endif

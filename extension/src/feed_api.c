@@ -30,7 +30,7 @@ static void append_head(StringInfo out, int64 position, const char *event) {
  * What has no position yet gets one first, and position and visits are read under one snapshot: so
  * it is rare that what a snapshot shows comes as an event again.
  */
-static int64 append_snapshot(StringInfo out, int64 queue_id, bool display) {
+static int64 append_snapshot(StringInfo out, int64 queue_id, FeedView view) {
     uint64 rows;
     int64 last;
 
@@ -44,14 +44,14 @@ static int64 append_snapshot(StringInfo out, int64 queue_id, bool display) {
     appendStringInfoChar(out, '[');
     rows = feed_read_open(queue_id);
     for (uint64 row = 0; row < rows; row++)
-        feed_append_visit(out, row, display);
+        feed_append_visit(out, row, view);
     appendStringInfoString(out, "]}\n\n");
     PopActiveSnapshot();
     return last;
 }
 
 /* False where a snapshot has to be sent. */
-static bool append_replay(StringInfo out, int64 after, int64 last, int64 queue_id, bool display) {
+static bool append_replay(StringInfo out, int64 after, int64 last, int64 queue_id, FeedView view) {
     uint64 rows;
 
     if (!feed_reaches(after, last))
@@ -61,7 +61,7 @@ static bool append_replay(StringInfo out, int64 after, int64 last, int64 queue_i
         return false;
     for (uint64 row = 0; row < rows; row++) {
         append_head(out, feed_position(row), "visit");
-        feed_append_event(out, row, display);
+        feed_append_event(out, row, view);
         appendStringInfoString(out, "\n\n");
     }
     return true;
@@ -73,20 +73,20 @@ static Datum events_reply(FunctionCallInfo fcinfo, int64 queue_id, StringInfo li
                           StringInfo body) {
     StringInfo headers;
     char *given = query_text(fields_of_query(fcinfo), "last_event_id");
-    bool display = (actor_roles() & ROLES_CARE) == 0;
+    FeedView view = actor_roles() & ROLES_CARE ? FEED_FOR_STAFF : FEED_FOR_DISPLAYS;
     int64 last = feed_last();
     int64 after;
 
     if (given == NULL || !parse_int64(given, &after) ||
-        !append_replay(lines, after, last, queue_id, display))
-        last = append_snapshot(lines, queue_id, display);
+        !append_replay(lines, after, last, queue_id, view))
+        last = append_snapshot(lines, queue_id, view);
     SPI_finish();
     escape_json(body, lines->data);
     headers = makeStringInfo();
     appendStringInfo(headers,
                      "{\"Content-Type\":\"text/event-stream\",\"Feed-Position\":\"" INT64_FORMAT
                      "\",\"Feed-Topic\":\"" INT64_FORMAT "\",\"Feed-View\":\"%s\"}",
-                     last, queue_id, display ? "display" : "staff");
+                     last, queue_id, view == FEED_FOR_STAFF ? "staff" : "display");
     return reply(200, body, headers);
 }
 

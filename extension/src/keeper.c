@@ -6,8 +6,10 @@
 #include "feed.h"
 #include "idempotency.h"
 #include "log_in.h"
+#include "message.h"
 #include "miscadmin.h"
 #include "outbox.h"
+#include "password_reset.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
 #include "query.h"
@@ -62,11 +64,17 @@ static bool job_expired(void) {
     more = idempotency_purge(PURGED_ONCE) >= PURGED_ONCE || more;
     more = uploads_purge(100) >= 100 || more;
     more = outbox_purge(PURGED_ONCE) >= PURGED_ONCE || more;
+    more = password_reset_purge(PURGED_ONCE) >= PURGED_ONCE || more;
     return log_in_purge(PURGED_ONCE) >= PURGED_ONCE || more;
 }
 
 static bool job_summaries(void) {
     return report_summarise(1) > 0;
+}
+
+static bool job_daily(void) {
+    summaries_add();
+    return false;
 }
 
 static bool job_feed(void) {
@@ -96,6 +104,7 @@ static Job jobs[] = {
     {"expired", job_expired, .interval_ms = 60000},
     {"partitions", job_partitions, .interval_ms = 3600000},
     {"summaries", job_summaries, .interval_ms = 60000},
+    {"daily summaries", job_daily, .interval_ms = 60000},
     {"feed", job_feed, .interval_ms = 1000, .kind = WORKER_FEED, .wake = WAKE_FEED},
     {"outbox", job_outbox, .interval_ms = 3600000, .kind = WORKER_FEED, .wake = WAKE_OUTBOX},
 };

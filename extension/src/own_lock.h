@@ -14,7 +14,8 @@ typedef enum OwnLock {
     LOCK_MIGRATION,
     LOCK_PATIENT_INPUT,
     LOCK_IDEMPOTENCY_KEY,
-    LOCK_IMAGE
+    LOCK_IMAGE,
+    LOCK_PASSWORD_RESET
 } OwnLock;
 
 /* Of this database. What runs after it in READ COMMITTED sees what the one before has done. */

@@ -4,6 +4,7 @@
 
 #include "actor.h"
 #include "audit.h"
+#include "contact.h"
 #include "error.h"
 #include "faults.h"
 #include "fmgr.h"
@@ -31,7 +32,10 @@ QUERY(patient_erase,
       " WHERE id = $1",
       INT8OID);
 QUERY(personal_erase,
-      "DELETE FROM clinicq.audit_personal WHERE entity = 'patient' AND entity_id = $1", TEXTOID);
+      "DELETE FROM clinicq.audit_personal WHERE entity = 'patient' AND entity_id = $1"
+      " OR entity = 'visit_contact' AND entity_id IN"
+      "  (SELECT id::text FROM clinicq.visit WHERE patient_id = $1::bigint)",
+      TEXTOID);
 /* Terms of searches that are part of a name or number that the patient had, or hold one. */
 QUERY(
     terms_erase,
@@ -198,6 +202,7 @@ Datum clinicq_erase_patient(PG_FUNCTION_ARGS) {
     idempotency_forget_patient(patient);
     prescriptions_erase(patient);
     outbox_erase(patient);
+    contacts_erase(patient);
     erased = erase_from_audit(patient);
     initStringInfo(&detail);
     appendStringInfoChar(&detail, '{');

@@ -7,6 +7,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "outbox.h"
+#include "password_reset.h"
 #include "query.h"
 #include "registration.h"
 #include "totp.h"
@@ -190,6 +191,18 @@ static const SettingRule rules[SETTING_COUNT] = {
         {"outbox_keep_days", "30", .min = 1, .max = 3650,
          .description =
              "Days that a delivery is kept after it was done; those of images are kept as long as the image."},
+    [SETTING_NEAR_PLACES] =
+        {"near_places", "3", .min = 1, .max = 50,
+         .description =
+             "Place in the queue from which on a patient who asked for it is told that the turn is near."},
+    [SETTING_DAILY_SUMMARY] =
+        {"daily_summary", "off", .choices = "on off",
+         .description =
+             "Whether administrators with an e-mail address get a summary of each day once it is over: on or off."},
+    [SETTING_PASSWORD_RESET_URL] =
+        {"password_reset_url", "", .fault = password_reset_url_fault,
+         .description =
+             "The page on which users who have forgotten their password set a new one, up to where the token is put behind it, as https://clinic.example/new-password#token=; empty: no such links are sent."},
 };
 
 QUERY(settings_all, "SELECT name, value FROM clinicq.setting");

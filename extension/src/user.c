@@ -1,6 +1,7 @@
 #include "user.h"
 
 #include "actor.h"
+#include "address.h"
 #include "error.h"
 #include "fmgr.h"
 #include "log_in.h"
@@ -11,6 +12,7 @@
 
 PG_FUNCTION_INFO_V1(clinicq_create_user);
 PG_FUNCTION_INFO_V1(clinicq_set_password);
+PG_FUNCTION_INFO_V1(clinicq_set_email);
 PG_FUNCTION_INFO_V1(clinicq_grant_role);
 PG_FUNCTION_INFO_V1(clinicq_revoke_role);
 PG_FUNCTION_INFO_V1(clinicq_disable_user);
@@ -19,11 +21,16 @@ PG_FUNCTION_INFO_V1(clinicq_end_sessions);
 PG_FUNCTION_INFO_V1(clinicq_unlock_user);
 
 #define USERNAME_MAX 150
+/* Links for a new password that were sent before are of no use any more. */
+#define RESETS_VOID                                     \
+    "UPDATE clinicq.password_reset SET used_at = now()" \
+    " WHERE user_id = $1 AND used_at IS NULL"
 
 QUERY(user_insert,
-      "INSERT INTO clinicq.app_user (username, password_hash, roles, password_expired, is_demo)"
-      " VALUES ($1, $2, $3, $4, $5) RETURNING id",
-      TEXTOID, TEXTOID, TEXTARRAYOID, BOOLOID, BOOLOID);
+      "INSERT INTO clinicq.app_user"
+      " (username, password_hash, roles, password_expired, is_demo, email)"
+      " VALUES ($1, $2, $3, $4, $5, nullif($6, '')) RETURNING id",
+      TEXTOID, TEXTOID, TEXTARRAYOID, BOOLOID, BOOLOID, TEXTOID);
 QUERY(user_name, "SELECT username FROM clinicq.app_user WHERE id = $1", INT8OID);
 QUERY(user_password, "SELECT password_hash FROM clinicq.app_user WHERE id = $1", INT8OID);
 QUERY(user_by_name, "SELECT id FROM clinicq.app_user WHERE username = $1", TEXTOID);
@@ -34,8 +41,15 @@ QUERY(
 QUERY(user_lock, "SELECT roles FROM clinicq.app_user WHERE id = $1 FOR NO KEY UPDATE", INT8OID);
 QUERY(
     user_update_password,
+    "WITH r AS (" RESETS_VOID ")"
     "UPDATE clinicq.app_user SET password_hash = $2, password_expired = false, updated_at = now(), version = version + 1"
     " WHERE id = $1",
+    INT8OID, TEXTOID);
+QUERY(
+    user_update_email,
+    "WITH r AS (" RESETS_VOID ")"
+    "UPDATE clinicq.app_user SET email = nullif($2, ''), updated_at = now(), version = version + 1"
+    " WHERE id = $1 AND email IS DISTINCT FROM nullif($2, '')",
     INT8OID, TEXTOID);
 QUERY(
     user_update_roles,
@@ -59,10 +73,25 @@ void user_check_name(Faults *faults, const char *username) {
     }
 }
 
-int64 user_create(const char *username, const char *password, uint32 roles, uint32 flags) {
-    Datum args[5] = {CStringGetTextDatum(username), CStringGetTextDatum(password_hash(password)),
-                     roles_to_array(roles), BoolGetDatum((flags & USER_ONE_TIME) != 0),
-                     BoolGetDatum((flags & USER_DEMO) != 0)};
+char *user_check_email(Faults *faults, const char *email) {
+    char *trimmed = email ? trim_blanks(email) : NULL;
+    const char *fault = NULL;
+
+    if (trimmed != NULL)
+        fault = *trimmed == '\0' ? "must not be blank" : address_email_fault(trimmed);
+    if (fault != NULL)
+        faults_add(faults, "email", "%s", fault);
+    return trimmed;
+}
+
+int64 user_create(const char *username, const char *password, uint32 roles, uint32 flags,
+                  const char *email) {
+    Datum args[6] = {CStringGetTextDatum(username),
+                     CStringGetTextDatum(password_hash(password)),
+                     roles_to_array(roles),
+                     BoolGetDatum((flags & USER_ONE_TIME) != 0),
+                     BoolGetDatum((flags & USER_DEMO) != 0),
+                     CStringGetTextDatum(email ? email : "")};
 
     query_write(&user_insert, args, NULL);
     return row_int64(0, 1);
@@ -98,6 +127,13 @@ void user_set_password(int64 user_id, const char *password) {
     lock_user(user_id);
     query_write(&user_update_password, args, NULL);
     session_end_all(user_id);
+}
+
+void user_set_email(int64 user_id, const char *email) {
+    Datum args[2] = {Int64GetDatum(user_id), CStringGetTextDatum(email ? email : "")};
+
+    lock_user(user_id);
+    query_write(&user_update_email, args, NULL);
 }
 
 void user_change_roles(int64 user_id, uint32 add, uint32 remove) {
@@ -149,7 +185,8 @@ Datum clinicq_create_user(PG_FUNCTION_ARGS) {
                    "must be any of admin, doctor, assistant, display, auditor, reporter");
     faults_raise(faults);
     SPI_connect();
-    user_create(username, password, roles, (given ? 0 : USER_ONE_TIME) | (demo ? USER_DEMO : 0));
+    user_create(username, password, roles, (given ? 0 : USER_ONE_TIME) | (demo ? USER_DEMO : 0),
+                NULL);
     SPI_finish();
     if (given != NULL)
         PG_RETURN_NULL();
@@ -166,6 +203,20 @@ Datum clinicq_set_password(PG_FUNCTION_ARGS) {
     faults_raise(faults);
     SPI_connect();
     user_set_password(user_find(ARG_CSTRING(0)), ARG_CSTRING(1));
+    SPI_finish();
+    PG_RETURN_VOID();
+}
+
+Datum clinicq_set_email(PG_FUNCTION_ARGS) {
+    Faults *faults = faults_new();
+    char *email;
+
+    actor_require(ROLE_ADMIN);
+    ARG_REQUIRE(0, "username");
+    email = user_check_email(faults, ARG_CSTRING(1));
+    faults_raise(faults);
+    SPI_connect();
+    user_set_email(user_find(ARG_CSTRING(0)), email);
     SPI_finish();
     PG_RETURN_VOID();
 }

@@ -23,7 +23,7 @@ PG_FUNCTION_INFO_V1(clinicq_api_set_password);
 PG_FUNCTION_INFO_V1(clinicq_api_unlock_user);
 PG_FUNCTION_INFO_V1(clinicq_api_reset_totp);
 
-#define USER_COLUMNS "id, username, roles, disabled_at IS NOT NULL, created_at, updated_at"
+#define USER_COLUMNS "id, username, roles, disabled_at IS NOT NULL, created_at, updated_at, email"
 
 QUERY(users_all, "SELECT " USER_COLUMNS " FROM clinicq.app_user ORDER BY username");
 QUERY(user_by_id, "SELECT " USER_COLUMNS " FROM clinicq.app_user WHERE id = $1", INT8OID);
@@ -39,6 +39,7 @@ static void user_append_json(StringInfo json, uint64 row, const char *password) 
     json_key(json, "roles");
     roles_append_json(json, roles_from_array(row_value(row, 3, &isnull)));
     json_bool(json, "disabled", DatumGetBool(row_value(row, 4, &isnull)));
+    json_text(json, "email", row_text(row, 7));
     json_timestamp(json, "created_at", row_int64(row, 5), "Z");
     json_timestamp(json, "updated_at", row_int64(row, 6), "Z");
     if (password != NULL)
@@ -87,7 +88,9 @@ Datum clinicq_api_create_user(PG_FUNCTION_ARGS) {
     char *username;
     char *password;
     char *generated = NULL;
+    char *email;
     uint32 roles = 0;
+    int64 id;
 
     actor_require(ROLE_ADMIN);
     fields = fields_of_body(fcinfo);
@@ -95,6 +98,8 @@ Datum clinicq_api_create_user(PG_FUNCTION_ARGS) {
     field_text(fields, "password", &password);
     if (field_roles(fields, "roles", &roles) == FIELD_NULL)
         faults_add(fields->faults, "roles", "must not be null");
+    field_text(fields, "email", &email);
+    email = user_check_email(fields->faults, email);
     user_check_name(fields->faults, username);
     if (password != NULL)
         password_check(fields->faults, password, username);
@@ -102,8 +107,8 @@ Datum clinicq_api_create_user(PG_FUNCTION_ARGS) {
     if (password == NULL)
         password = generated = password_generate();
     SPI_connect();
-    return user_reply(201, user_create(username, password, roles, generated ? USER_ONE_TIME : 0),
-                      generated, json);
+    id = user_create(username, password, roles, generated ? USER_ONE_TIME : 0, email);
+    return user_reply(201, id, generated, json);
 }
 
 Datum clinicq_api_update_user(PG_FUNCTION_ARGS) {
@@ -111,8 +116,10 @@ Datum clinicq_api_update_user(PG_FUNCTION_ARGS) {
     Fields *fields;
     uint32 roles;
     bool disabled;
+    char *email;
     FieldState roles_state;
     FieldState disabled_state;
+    FieldState email_state;
     int64 id;
 
     actor_require(ROLE_ADMIN);
@@ -120,6 +127,8 @@ Datum clinicq_api_update_user(PG_FUNCTION_ARGS) {
     fields = fields_of_body(fcinfo);
     roles_state = field_roles(fields, "roles", &roles);
     disabled_state = field_bool(fields, "disabled", &disabled);
+    email_state = field_text(fields, "email", &email);
+    email = user_check_email(fields->faults, email);
     if (roles_state == FIELD_NULL)
         faults_add(fields->faults, "roles", "must not be null");
     if (disabled_state == FIELD_NULL)
@@ -130,6 +139,8 @@ Datum clinicq_api_update_user(PG_FUNCTION_ARGS) {
         user_change_roles(id, roles, ROLES_ALL);
     if (disabled_state == FIELD_VALUE)
         user_set_disabled(id, disabled);
+    if (email_state != FIELD_ABSENT)
+        user_set_email(id, email);
     return user_reply(200, id, NULL, json);
 }
 

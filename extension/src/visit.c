@@ -40,7 +40,9 @@ QUERY(
     INT8OID, INT8OID, DATEOID, INT4OID, INT2OID, INT8OID, INT8OID, TEXTOID, BYTEAOID);
 QUERY(
     visit_end_transferred,
-    "WITH v AS (UPDATE clinicq.visit SET status = 'TRANSFERRED', transferred_to = $2, room_id = NULL,"
+    "WITH c AS (UPDATE clinicq.visit_contact c SET visit_id = n.id, service_day = n.service_day,"
+    "  near_at = NULL FROM clinicq.visit n WHERE n.id = $2 AND c.visit_id = $1),"
+    " v AS (UPDATE clinicq.visit SET status = 'TRANSFERRED', transferred_to = $2, room_id = NULL,"
     "  updated_at = now(), version = version + 1 WHERE id = $1 RETURNING id)"
     "INSERT INTO clinicq.visit_event (visit_id, move, from_status, to_status, actor_id, actor_name)"
     " SELECT id, 'transfer', $3, 'TRANSFERRED', nullif($4, 0), $5 FROM v",
@@ -176,6 +178,7 @@ void visit_read(int64 visit_id) {
 void visit_append_json(StringInfo json, uint64 row) {
     Datum column[VISIT_COLUMN_COUNT];
     bool nulls[VISIT_COLUMN_COUNT]; /* of the first 14 none ever is */
+    bool staff = (actor_roles() & ROLES_CARE) != 0;
     char *number;
 
     row_values(row, column, nulls); /* a list has many rows: all columns of each at once */
@@ -200,8 +203,8 @@ void visit_append_json(StringInfo json, uint64 row) {
     json_text(json, "priority",
               priority_name(DatumGetInt64(column[16]), DatumGetInt16(column[13])));
     json_text(json, "room", nulls[14] ? NULL : TextDatumGetCString(column[14]));
-    json_text(json, "follow",
-              nulls[15] || !(actor_roles() & ROLES_CARE) ? NULL : TextDatumGetCString(column[15]));
+    json_text(json, "follow", nulls[15] || !staff ? NULL : TextDatumGetCString(column[15]));
+    json_text(json, "notify", nulls[17] || !staff ? NULL : TextDatumGetCString(column[17]));
     appendStringInfoChar(json, '}');
 }
 

@@ -14,11 +14,12 @@
 #define VISIT_OPEN "('WAITING', 'START', 'IN_ROOM', 'HELD')"
 
 /* The columns that visit_append_json reads, and the tables they come from. */
-#define VISIT_COLUMN_COUNT 17
+#define VISIT_COLUMN_COUNT 18
 #define VISIT_COLUMNS                                                                         \
     "v.id, v.token_number, v.service_day, v.status, v.created_at, v.updated_at,"              \
     " p.registration_number, v.queue_id, p.name, q.name, p.restricted, p.id, q.token_prefix," \
-    " v.priority, r.name, encode(v.follow_code, 'hex'), q.clinic_id"
+    " v.priority, r.name, encode(v.follow_code, 'hex'), q.clinic_id,"                         \
+    " (SELECT c.channel FROM clinicq.visit_contact c WHERE c.visit_id = v.id)"
 #define VISIT_JOINS                                                                            \
     " JOIN clinicq.patient p ON p.id = v.patient_id JOIN clinicq.queue q ON q.id = v.queue_id" \
     " LEFT JOIN clinicq.room r ON r.id = v.room_id"

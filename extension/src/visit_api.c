@@ -5,6 +5,7 @@
 
 #include "actor.h"
 #include "clock.h"
+#include "contact.h"
 #include "error.h"
 #include "etag.h"
 #include "fields.h"
@@ -233,6 +234,14 @@ static int read_priority(Fields *fields, int64 clinic_id) {
     return rank;
 }
 
+/* The visit is read anew where something was asked for, so that it shows it. */
+static void notify(int64 visit_id, const Contact *contact) {
+    if (contact->state == FIELD_ABSENT)
+        return;
+    contact_apply(visit_id, contact);
+    visit_read(visit_id);
+}
+
 Datum clinicq_api_open_visit(PG_FUNCTION_ARGS) {
     StringInfo json = makeStringInfo();
     Fields *fields;
@@ -241,6 +250,8 @@ Datum clinicq_api_open_visit(PG_FUNCTION_ARGS) {
     int64 queue_id = 0;
     int64 clinic_id;
     int priority;
+    Contact contact;
+    bool is_new;
 
     actor_require(visit_open_roles());
     fields = fields_of_body(fcinfo);
@@ -249,12 +260,14 @@ Datum clinicq_api_open_visit(PG_FUNCTION_ARGS) {
         faults_add(fields->faults, "patient", "is not the registration number of a patient");
     clinic_id = read_queue(fields, true, &queue_id);
     priority = Max(read_priority(fields, clinic_id), 0); /* the ordinary patient */
+    contact_read(fields, &contact);
     faults_raise(fields->faults);
-    return visit_reply(visit_open(patient_id, queue_id, clinic_id, (int16) priority) ? 201 : 200,
-                       json);
+    is_new = visit_open(patient_id, queue_id, clinic_id, (int16) priority);
+    notify(row_int64(0, 1), &contact);
+    return visit_reply(is_new ? 201 : 200, json);
 }
 
-/* Where both are given the visit that goes on in the other queue gets the priority. */
+/* Where both are given the visit that goes on in the other queue gets priority and messages. */
 Datum clinicq_api_update_visit(PG_FUNCTION_ARGS) {
     StringInfo json = makeStringInfo();
     Fields *fields;
@@ -262,6 +275,7 @@ Datum clinicq_api_update_visit(PG_FUNCTION_ARGS) {
     int64 queue_id = 0;
     int64 clinic_id;
     int priority;
+    Contact contact;
 
     actor_require(move_roles(MOVE_TRANSFER));
     visit_id = path_id(fcinfo, 0, "visit");
@@ -269,10 +283,11 @@ Datum clinicq_api_update_visit(PG_FUNCTION_ARGS) {
     SPI_connect();
     clinic_id = read_queue(fields, false, &queue_id);
     priority = read_priority(fields, clinic_id != 0 ? clinic_id : visit_clinic(visit_id));
+    contact_read(fields, &contact);
     faults_raise(fields->faults);
     if (priority >= 0)
         actor_require(visit_open_roles());
-    if (clinic_id == 0 && priority < 0) /* nothing that can be changed was given */
+    if (clinic_id == 0 && priority < 0 && contact.state == FIELD_ABSENT) /* nothing to change */
         return visit_shown(json, visit_id);
     if (clinic_id != 0) {
         visit_transfer(visit_id, queue_id);
@@ -280,6 +295,7 @@ Datum clinicq_api_update_visit(PG_FUNCTION_ARGS) {
     }
     if (priority >= 0)
         visit_change_priority(visit_id, (int16) priority);
+    notify(visit_id, &contact);
     return visit_reply(200, json);
 }
 

@@ -50,7 +50,10 @@ QUERY(undo_untouched,
       INT8OID);
 QUERY(
     undo_cancel,
-    "WITH v AS (UPDATE clinicq.visit SET status = 'CANCELLED', transferred_from = NULL,"
+    "WITH c AS (UPDATE clinicq.visit_contact c SET visit_id = o.id, service_day = o.service_day,"
+    "  near_at = NULL FROM clinicq.visit n JOIN clinicq.visit o ON o.id = n.transferred_from"
+    "  WHERE n.id = $1 AND c.visit_id = n.id),"
+    " v AS (UPDATE clinicq.visit SET status = 'CANCELLED', transferred_from = NULL,"
     "  updated_at = now(), version = version + 1 WHERE id = $1 RETURNING id, status)"
     "INSERT INTO clinicq.visit_event (visit_id, move, from_status, to_status, actor_id, actor_name)"
     " SELECT id, 'undo', 'WAITING', status, nullif($2, 0), $3 FROM v",

@@ -7,6 +7,8 @@ INSERT INTO clinicq.route (method, path, function, class, body, lane, who, summa
     ('GET', '/api/auth/sessions/', 'clinicq_api.list_sessions', 'read', 'none', NULL, '{any}', 'The sessions of this user, with device and last use; for an admin those of ?user= too.', true),
     ('DELETE', '/api/auth/sessions/{id}/', 'clinicq_api.end_session', 'write', 'none', NULL, '{any}', 'End one of one''s own sessions; an admin anyone''s.', true),
     ('POST', '/api/auth/password/', 'clinicq_api.change_password', 'slow', 'fields', NULL, '{any}', 'Change one''s own password (old_password, password); ends all sessions.', true),
+    ('POST', '/api/auth/password_reset/', 'clinicq_api.request_password_reset', 'slow', 'fields', NULL, '{anyone}', 'Ask for a link for a new password by e-mail (username); answers the same whether there is such a user or not.', true),
+    ('POST', '/api/auth/password_reset/confirm/', 'clinicq_api.confirm_password_reset', 'slow', 'fields', NULL, '{anyone}', 'Set a new password with the token of such a link (token, password); ends all sessions.', true),
     ('POST', '/api/auth/totp/', 'clinicq_api.enrol_totp', 'slow', 'fields', NULL, '{any}', 'Begin to set up a second factor, with one''s password; answers its secret and otpauth URI.', true),
     ('POST', '/api/auth/totp/confirm/', 'clinicq_api.confirm_totp', 'write', 'fields', NULL, '{any}', 'Put the second factor in force with a first code; answers recovery codes.', true),
     ('POST', '/api/auth/totp/remove/', 'clinicq_api.remove_totp', 'write', 'fields', NULL, '{any}', 'Take the second factor away, with a code of it.', true),
@@ -39,9 +41,9 @@ INSERT INTO clinicq.route (method, path, function, class, body, lane, who, summa
     ('GET', '/api/audit/', 'clinicq_api.list_events', 'slow', 'none', NULL, '{admin,auditor}', 'The audit log, newest first, with filters.', true),
 
     ('GET', '/api/visits/', 'clinicq_api.list_visits', 'read', 'none', NULL, '{admin,doctor,assistant,display}', 'Visits of today, or of the days asked for.', true),
-    ('POST', '/api/visits/', 'clinicq_api.open_visit', 'write', 'fields', 'queue', '{admin,assistant}', 'Open a visit: gives the next token of the queue.', true),
+    ('POST', '/api/visits/', 'clinicq_api.open_visit', 'write', 'fields', 'queue', '{admin,assistant}', 'Open a visit: gives the next token of the queue; notify_by, notify_to and notify_consent for messages when the turn is near.', true),
     ('GET', '/api/visits/{id}/', 'clinicq_api.get_visit', 'read', 'none', NULL, '{admin,doctor,assistant,display}', 'One visit.', true),
-    ('PATCH', '/api/visits/{id}/', 'clinicq_api.update_visit', 'write', 'fields', 'queue', '{admin,doctor,assistant}', 'Transfer to another queue (queue), which answers the new visit with its token; change the priority (priority).', true),
+    ('PATCH', '/api/visits/{id}/', 'clinicq_api.update_visit', 'write', 'fields', 'queue', '{admin,doctor,assistant}', 'Transfer to another queue (queue), which answers the new visit with its token; change the priority (priority), or how the patient is told (notify_by).', true),
     ('PATCH', '/api/visits/{id}/start/', 'clinicq_api.start_visit', 'write', 'none', NULL, '{admin,doctor}', 'Call the patient, to a room where one is given (room).', true),
     ('PATCH', '/api/visits/{id}/in_room/', 'clinicq_api.enter_room', 'write', 'none', NULL, '{admin,doctor}', 'The patient is in the room.', true),
     ('PATCH', '/api/visits/{id}/send_back_to_waiting/', 'clinicq_api.return_to_waiting', 'write', 'none', NULL, '{admin,doctor}', 'Back to the queue, with the same token.', true),
@@ -93,7 +95,7 @@ INSERT INTO clinicq.route (method, path, function, class, body, lane, who, summa
     ('GET', '/api/users/', 'clinicq_api.list_users', 'read', 'none', NULL, '{admin}', 'All users, by name.', true),
     ('POST', '/api/users/', 'clinicq_api.create_user', 'slow', 'fields', NULL, '{admin}', 'Create a user; answers a generated password where none was given.', true),
     ('GET', '/api/users/{id}/', 'clinicq_api.get_user', 'read', 'none', NULL, '{admin}', 'One user.', true),
-    ('PATCH', '/api/users/{id}/', 'clinicq_api.update_user', 'write', 'fields', NULL, '{admin}', 'Change roles, disable or enable a user; ends the sessions.', true),
+    ('PATCH', '/api/users/{id}/', 'clinicq_api.update_user', 'write', 'fields', NULL, '{admin}', 'Change roles (which ends the sessions) or e-mail address, disable or enable a user.', true),
     ('POST', '/api/users/{id}/password/', 'clinicq_api.set_password', 'slow', 'fields', NULL, '{admin}', 'Give a user a new password; ends the sessions.', true),
     ('POST', '/api/users/{id}/unlock/', 'clinicq_api.unlock_user', 'write', 'none', NULL, '{admin}', 'Let a user try to log in again at once after wrong log-ins.', true),
     ('POST', '/api/users/{id}/totp_reset/', 'clinicq_api.reset_totp', 'write', 'none', NULL, '{admin}', 'Take away the second factor of a user who has lost it; ends the sessions.', true)
@@ -110,7 +112,7 @@ UPDATE clinicq.route SET ranges = true WHERE shipped AND function = 'clinicq_api
 
 UPDATE clinicq.route SET secret = true WHERE shipped AND method <> 'GET' AND function IN ('clinicq_api.log_in', 'clinicq_api.refresh',
     'clinicq_api.change_password', 'clinicq_api.enrol_totp', 'clinicq_api.confirm_totp', 'clinicq_api.remove_totp',
-    'clinicq_api.create_user', 'clinicq_api.set_password');
+    'clinicq_api.create_user', 'clinicq_api.set_password', 'clinicq_api.request_password_reset', 'clinicq_api.confirm_password_reset');
 
 -- Passwords are looked at only after the try is counted.
 UPDATE clinicq.route SET before = 'clinicq_api.admit_log_in' WHERE function = 'clinicq_api.log_in';

@@ -4,4 +4,5 @@ INSERT INTO clinicq.setting (name, value)
 
 -- 244 random bits: gen_random_uuid() takes them from the system.
 INSERT INTO clinicq.signing_key (name, key)
-    SELECT 'image', decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex') ON CONFLICT DO NOTHING;
+    SELECT k.name, decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex')
+    FROM (VALUES ('image'), ('reset')) AS k (name) ON CONFLICT DO NOTHING;

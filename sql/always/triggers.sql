@@ -15,7 +15,9 @@ BEGIN
             ('room', ARRAY['id']),
             ('room_session', ARRAY['room_id']),
             ('priority_class', ARRAY['clinic_id,rank']),
-            ('app_user', ARRAY['id', 'password_hash']),
+            ('app_user', ARRAY['id', 'password_hash', 'personal:email']),
+            ('visit_contact', ARRAY['visit_id', 'personal:address']),
+            ('message_template', ARRAY['purpose,channel,language']),
             ('prescription', ARRAY['id']),
             ('image', ARRAY['id']),
             ('signing_key', ARRAY['name', 'key']),
@@ -68,4 +70,4 @@ CREATE OR REPLACE TRIGGER clinicq_stale AFTER INSERT OR UPDATE OR DELETE ON clin
 
 -- Which events there are is a matter of code, so it is said with it.
 COMMENT ON COLUMN clinicq.visit_event.move IS 'Name of the move: open, start, in_room, send_back, done, no_show, recall, cancel, transfer, hold, resume, announce (called once more), priority (another class, in the same status), undo, day_end.';
-COMMENT ON COLUMN clinicq.audit_event.action IS 'INSERT, UPDATE, DELETE or TRUNCATE of a table; READ, SEARCH, REFUSED (counted); LOG_IN, LOG_OUT, REFRESH_REUSED, TOTP, RECOVERY_CODE, EMERGENCY, ERASE, EXPORT, RETENTION.';
+COMMENT ON COLUMN clinicq.audit_event.action IS 'INSERT, UPDATE, DELETE or TRUNCATE of a table; READ, SEARCH, REFUSED (counted); LOG_IN, LOG_OUT, REFRESH_REUSED, TOTP, RECOVERY_CODE, RESET_REQUESTED, PASSWORD_RESET, EMERGENCY, ERASE, EXPORT, RETENTION.';

@@ -1,7 +1,7 @@
 CREATE OR REPLACE VIEW clinicq_audit.event AS
     SELECT id, at, transaction_id, actor_id, actor_name, roles, door, client, request_id,
         action, entity, entity_id,
-        CASE WHEN entity <> 'patient' THEN changes ELSE clinicq_audit.with_personal(changes,
+        CASE WHEN entity NOT IN ('patient', 'visit_contact', 'app_user') THEN changes ELSE clinicq_audit.with_personal(changes,
             (SELECT p.contents FROM clinicq.audit_personal p WHERE p.event_id = e.id)) END AS changes,
         outcome
     FROM clinicq.audit_event e
@@ -25,11 +25,11 @@ CREATE OR REPLACE VIEW clinicq_audit.exported_event AS
     SELECT (SELECT l.position FROM clinicq.audit_leaf l WHERE l.event_id = e.id AND l.event_at = e.at) AS position,
         e.id, e.at, e.transaction_id::text, e.actor_id, e.actor_name, array_to_string(e.roles, ' ') AS roles, e.door,
         host(e.client) AS client, e.request_id, e.action, e.entity, e.entity_id,
-        (CASE WHEN e.entity <> 'patient' OR (SELECT 'auditor' <> ALL (a.roles) FROM clinicq.current_actor() AS a) THEN e.changes
+        (CASE WHEN e.entity NOT IN ('patient', 'visit_contact', 'app_user') OR (SELECT 'auditor' <> ALL (a.roles) FROM clinicq.current_actor() AS a) THEN e.changes
             ELSE clinicq_audit.with_personal(e.changes, (SELECT p.contents FROM clinicq.audit_personal p WHERE p.event_id = e.id)) END)::text AS changes,
         e.outcome
     FROM clinicq.audit_event e;
-COMMENT ON VIEW clinicq_audit.exported_event IS 'Rows of clinicq_audit.export(). Who is no auditor gets hashes of names, telephone numbers and terms of searches.';
+COMMENT ON VIEW clinicq_audit.exported_event IS 'Rows of clinicq_audit.export(). Who is no auditor gets hashes of names, telephone numbers, e-mail addresses and terms of searches.';
 CREATE OR REPLACE VIEW clinicq_audit.exported_patient AS
     SELECT id AS key, registration_number, CASE WHEN NOT restricted THEN name END AS name,
         CASE WHEN NOT restricted THEN phone END AS phone, gender, category, restricted, created_at, updated_at, removed_at, erased_at

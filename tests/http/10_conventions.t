@@ -13,6 +13,7 @@ my $user = new_user('assistant');
 my %id = (
     '/api/queues/' => $queue, '/api/patients/' => $visit->{patient}, '/api/visits/' => $visit->{id}, '/api/users/' => $user->{id},
     '/api/prescriptions/' => new_prescription($visit->{id})->{id},
+    '/api/deliveries/' => db("INSERT INTO clinicq.outbox (channel, purpose) VALUES ('email', 'manual') RETURNING id"),
 );
 
 sub path ($route) {

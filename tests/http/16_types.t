@@ -26,6 +26,7 @@ my %shape = (
         created_at => [text => $datetime], updated_at => [text => $datetime], patient => [text => $number], queue => [number => qr/^\d+$/],
         patient_registration_number => [text => $number], patient_full_name => [text => qr/^.+$/], queue_name => [text => qr/^.+$/],
         token => [text => qr/^(?:[A-Z0-9]{1,4}-\d{3,}|\d+)$/], priority => [text => qr/^[a-z]\w*$/], room => ['text or null' => qr/^.+$/], follow => ['text or null' => qr/^[0-9a-f]{32}$/],
+        notify => ['text or null' => qr/^(?:sms|email)$/],
     },
     queue => {
         id => [number => qr/^\d+$/], name => [text => qr/^.+$/], token_prefix => [text => qr/^[A-Z0-9]{0,4}$/],
@@ -33,6 +34,7 @@ my %shape = (
     },
     user => {
         id => [number => qr/^\d+$/], username => [text => qr/^\S+$/], roles => [list => qr/^[a-z]+$/], disabled => [boolean => qr/^[01]$/],
+        email => ['text or null' => qr/^\S+@\S+$/],
         created_at => [text => $datetime], updated_at => [text => $datetime],
     },
     health => { status => [text => qr/^ok$/], service => [text => qr/^clinicq-backend$/], timestamp => [text => qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{6})?\+00:00$/] },

@@ -27,7 +27,7 @@ unlike($screen->{head}, qr/^Feed-/mi, '... what the database tells the shim stay
 is($screen->{retries}, 1, 'the time to come back after is told');
 is("$first->{event} $first->{id} " . @{ $first->{data}{visits} }, "snapshot $first->{data}{position} 1", 'first a snapshot, with its position as id');
 my $whole = call(GET => "/api/visits/$visit->{id}/", as => 'doctor')->{json};
-delete @$whole{qw(patient follow)};
+delete @$whole{qw(patient follow notify)};
 is_deeply($first->{data}{visits}[0], $whole, '... of visits as elsewhere');
 move($visit, 'start');
 move($visit, 'in_room');
@@ -41,7 +41,7 @@ is_deeply(\@ids, [sort { $a <=> $b } @ids], 'positions grow');
 my ($done) = grep { ($_->{data}{move} // '') eq 'done' } @{ $screen->{seen} };
 is_deeply([@{ $done->{data} }{qw(from_status position)}], ['IN_ROOM', $done->{id}], 'what an event says');
 $whole = call(GET => "/api/visits/$visit->{id}/", as => 'doctor')->{json};
-delete @$whole{qw(patient follow)};
+delete @$whole{qw(patient follow notify)};
 is_deeply($done->{data}{visit}, $whole, '... with the whole visit as it is then');
 
 # Replay.

@@ -43,10 +43,21 @@ my %kind = (
     url => { bad => [@types, @blanks, @controls, 'x', 'clinic.example', 'http://clinic.example/', 'ftp://clinic.example/', 'https://', 'https:///x', 'https://a b/', 'https://clinic.example#x', 'https://' . 'x' x 500, 'javascript:alert(1)', "https://a.example/\nX: y"] },
     moves => { bad => [$true, {}, 'start', 5, [1], ['dance'], ['START'], [undef], [['start']], [('start') x 33]] },
     flag => { bad => ['true', 'false', 0, 1, '', [], {}, 'x'] },
+    consent => { bad => ['true', 'false', 0, 1, '', [], {}, 'x', $false] },
+    channel => { null => 1, bad => [@types, @blanks, @controls, 'SMS', 'fax', 'drive', 1, "sms\n", 'x' x 3000] },
+    phone_to => { bad => [@types, @blanks, @controls, 'x', '0300 1234567', '+1234567', '+1234567890123456', '+0300123456', '١٢٣٤٥٦٧٨٩', '+92１234567', 923001234567, '+' x 3000] },
+    language => { bad => [@types, @blanks, @controls, 'EN', 'xx', 'english', "en\n", 5, "'"] },
+    email => { null => 1, bad => [@types, @blanks, 'x', '@x.example', 'x@', "x\@x.example\r\nBcc: y\@x.example", 'x y@x.example', 'é@x.example', 'x' x 250 . '@x.example', 5, 'a@b@c'] },
 );
 my $patient = { name => sub { new_name() }, phone => sub { '1' }, gender => sub { 'MALE' }, category => sub { '01' } };
 my $patient_kinds = [[name => 'name', 1], [phone => 'phone', 0], [gender => 'choice', 0], [category => 'choice', 0]];
 my $patient_change = [map { [@$_[0, 1], 0] } @$patient_kinds];
+
+# Patients can be told by SMS while this file runs.
+set_setting(sms_account => 'AC1');
+set_setting(sms_from => '+14155550100');
+my @told = (notify_by => sub { 'sms' }, notify_to => sub { '+92 300 1234567' }, notify_consent => sub { $true });
+my @contact = ([notify_by => 'channel', 1], [notify_to => 'phone_to', 1], [notify_language => 'language', 0], [notify_consent => 'consent', 1]);
 
 # method, path, role, what is right, [field, kind, required]
 my @routes = (
@@ -57,8 +68,8 @@ my @routes = (
     [POST => "/api/patients/$number/access/", 'admin', {}, [[username => 'member', 1]]],
     [POST => "/api/patients/$number/emergency/", 'doctor', {}, [[reason => 'reason', 1]]],
     [PATCH => '/api/emergency/1/', 'admin', {}, [[review => 'review', 1]]],
-    [POST => '/api/visits/', 'assistant', { patient => sub { $number }, queue => sub { $queue } }, [[patient => 'number', 1], [queue => 'id', 1], [priority => 'choice', 0]]],
-    [PATCH => "/api/visits/$visit->{id}/", 'assistant', {}, [[queue => 'id', 0], [priority => 'choice', 0]]],
+    [POST => '/api/visits/', 'assistant', { patient => sub { $number }, queue => sub { $queue }, @told }, [[patient => 'number', 1], [queue => 'id', 1], [priority => 'choice', 0], @contact]],
+    [PATCH => "/api/visits/$visit->{id}/", 'assistant', { @told }, [[queue => 'id', 0], [priority => 'choice', 0], @contact]],
     [POST => '/api/queues/', 'admin', { name => sub { new_name() } }, [[name => 'queue_name', 1], [token_prefix => 'prefix', 0]]],
     [PATCH => "/api/queues/$queue/", 'admin', {}, [[name => 'queue_name', 0], [token_prefix => 'prefix', 0]]],
     [POST => "/api/queues/$queue/call_next/", 'doctor', {}, [[room => 'id', 0, 'null']]],
@@ -68,11 +79,13 @@ my @routes = (
     [POST => '/api/priorities/', 'admin', { name => sub { 'x' . int rand 1e9 }, rank => sub { 2 + int rand 9 } }, [[name => 'class', 1], [rank => 'rank', 1], [reached_by_ageing => 'flag', 0]]],
     [PATCH => '/api/priorities/10/', 'admin', {}, [[name => 'class', 0], [rank => 'rank', 0], [reached_by_ageing => 'flag', 0]]],
     [POST => '/api/webhooks/', 'admin', { url => sub { 'https://clinic.example/told' } }, [[url => 'url', 1], [moves => 'moves', 0, 'null'], [queues => 'ids', 0, 'null']]],
-    [POST => '/api/users/', 'admin', { username => \&username }, [[username => 'username', 1], [password => 'password', 0, 'null'], [roles => 'roles', 0]]],
-    [PATCH => "/api/users/$user->{id}/", 'admin', {}, [[roles => 'roles', 0], [disabled => 'flag', 0]]],
+    [POST => '/api/users/', 'admin', { username => \&username }, [[username => 'username', 1], [password => 'password', 0, 'null'], [roles => 'roles', 0], [email => 'email', 0]]],
+    [PATCH => "/api/users/$user->{id}/", 'admin', {}, [[roles => 'roles', 0], [disabled => 'flag', 0], [email => 'email', 0]]],
     [POST => "/api/users/$user->{id}/password/", 'admin', {}, [[password => 'password', 1]]],
     [POST => '/api/auth/refresh/', undef, {}, [[refresh => 'credential', 1]]],
     [POST => '/api/auth/password/', 'doctor', { old_password => sub { 'x' }, password => sub { 'seven brass kettles 31' } }, [[old_password => 'credential', 1], [password => 'password', 1]]],
+    [POST => '/api/auth/password_reset/', undef, {}, [[username => 'username', 1]]],
+    [POST => '/api/auth/password_reset/confirm/', undef, { token => sub { 'x' }, password => sub { 'seven brass kettles 31' } }, [[token => 'credential', 1], [password => 'password', 1]]],
     [POST => '/api/auth/totp/', 'doctor', {}, [[password => 'credential', 1]]],
     [POST => '/api/auth/totp/confirm/', 'doctor', {}, [[code => 'credential', 1]]],
     [POST => '/api/auth/totp/remove/', 'doctor', {}, [[code => 'credential', 1]]],
@@ -119,7 +132,7 @@ for my $route (@routes) {
         }
     }
     # All wrong at once: all named.
-    my %all = map { $_->[0] => $_->[1] eq 'flag' ? 'x' : $true } @$fields;
+    my %all = map { $_->[0] => $_->[1] =~ /^(?:flag|consent)$/ ? 'x' : $true } @$fields;
     refused(call($method => $path, @as, json => \%all), 400, [keys %all], "$method $path: all wrong, all named");
     unchanged($before, "$method $path");
 }

@@ -53,6 +53,17 @@ ask(POST => '/api/auth/login/', body => '{"username": "' . secret('marked.malfor
 ask(POST => '/api/auth/login/', body => 'username=' . secret('marked.form') . '&password=' . secret('marked-form'), type => 'application/x-www-form-urlencoded');
 ask(GET => '/api/auth/me/', token => secret($_)) for 'feedbeef' x 8, 'marked-token-malformed', 'marked' x 200;
 
+# New passwords by e-mail: the address, the link's token, the password.
+set_setting($_->[0] => $_->[1]) for [email_server => 'smtp://127.0.0.1:9'], [email_from => 'clinic@clinic.example'], [password_reset_url => 'https://clinic.example/#'], [sms_account => 'AC1'], [sms_from => '+14155550100'];
+my $id = db("SELECT id FROM clinicq.app_user WHERE username = '$name'");
+ask(PATCH => "/api/users/$id/", as => 'admin', json => { email => secret('marked.user@clinic.example') });
+ask(PATCH => "/api/users/$id/", as => 'admin', json => { email => secret('marked wrong@clinic.example') });
+answers(ask(POST => '/api/auth/password_reset/', json => { username => $name }), 202, 'a link for a new password');
+my ($link) = map { $_->[0] } db_rows(q{SELECT substring(work->>'body' FROM '#([0-9a-f]{96})') FROM clinicq_api.take_deliveries('{email}', '{100}')});
+answers(ask(POST => '/api/auth/password_reset/confirm/', json => { token => secret($link), password => secret('eight marked kettles 32') }), 204, '... is used');
+ask(POST => '/api/auth/password_reset/confirm/', json => { token => $link, password => secret('eight marked kettles 33') });
+ask(POST => '/api/auth/password_reset/confirm/', json => { token => secret('ab' x 48), password => 'x' });
+
 # Patients: written, read, found, refused, wrong.
 my $patient = ask(POST => '/api/patients/', as => 'assistant', json => { name => secret('Marked Patient Khan'), phone => secret('0799-555-1234') })->{json};
 my $number = $patient->{registration_number};
@@ -65,6 +76,13 @@ refused(ask(POST => '/api/patients/', as => 'assistant', json => { name => secre
 ask(POST => '/api/patients/', as => 'assistant', json => { name => secret('Marked No Gender'), gender => secret('marked gender') });
 my $visit = ask(POST => '/api/visits/', as => 'assistant', json => { patient => $number, queue => new_queue() })->{json};
 ask(POST => '/api/visits/', as => 'assistant', json => { patient => typed('marked-patient-88'), queue => 1 });
+my %told = (notify_by => 'sms', notify_consent => JSON::PP::true);
+answers(ask(PATCH => "/api/visits/$visit->{id}/", as => 'assistant', json => { %told, notify_to => secret('+923007778899') }), 200, 'a patient who is to be told');
+ask(PATCH => "/api/visits/$visit->{id}/", as => 'assistant', json => { %told, notify_to => secret('+9230077788') . 'x' });
+move($visit->{id}, 'start', url => $shim->{url});
+ask(GET => "/api/queues/$visit->{queue}/events", as => 'assistant');
+db(q{SELECT count(*) FROM clinicq_api.take_deliveries('{sms}', '{100}')});
+set_setting($_ => '') for qw(sms_account sms_from email_server email_from password_reset_url);
 ask(DELETE => "/api/patients/$number/", as => 'doctor');
 
 # Errors within the database, of kinds that name rows: a constraint, a deadline, an ended backend.

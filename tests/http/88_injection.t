@@ -39,7 +39,7 @@ my $user = new_user('assistant');
 my %id = (queues => $queue, visits => $visit->{id}, users => $user->{id});
 my %right = (
     'POST /api/auth/login/' => sub { { username => new_name('n') =~ tr/ /./r, password => 'not the right one' } }, 'POST /api/auth/refresh/' => sub { { refresh => '0' x 64 } },
-    'POST /api/auth/password/' => sub { { old_password => 'not the right one', password => 'seven brass kettles 31' } }, 'POST /api/auth/totp/' => sub { { password => 'not the right one' } }, 'POST /api/auth/totp/confirm/' => sub { { code => '000000' } }, 'POST /api/auth/totp/remove/' => sub { { code => '000000' } },
+    'POST /api/auth/password/' => sub { { old_password => 'not the right one', password => 'seven brass kettles 31' } }, 'POST /api/auth/password_reset/' => sub { { username => 'nobody.at.all' } }, 'POST /api/auth/password_reset/confirm/' => sub { { token => '0' x 96, password => 'seven brass kettles 31' } }, 'POST /api/auth/totp/' => sub { { password => 'not the right one' } }, 'POST /api/auth/totp/confirm/' => sub { { code => '000000' } }, 'POST /api/auth/totp/remove/' => sub { { code => '000000' } },
     'POST /api/queues/' => sub { { name => new_name('Queue') } }, 'PATCH /api/queues/{id}/' => sub { {} }, 'POST /api/patients/' => sub { { name => new_name() } }, 'PUT /api/patients/{registration_number}/' => sub { { name => new_name() } },
     'PATCH /api/patients/{registration_number}/' => sub { {} }, 'POST /api/visits/' => sub { { patient => $visit->{patient}, queue => $queue } }, 'PATCH /api/visits/{id}/' => sub { { queue => $queue } },
     'PATCH /api/patients/{registration_number}/access/' => sub { { restricted => JSON::PP::false } }, 'POST /api/patients/{registration_number}/access/' => sub { { username => $user->{username} } },

@@ -54,7 +54,10 @@ INSERT INTO tap.value VALUES
     ('outbox_rates', '{1,9999,"20,sms=1,s3=50",20}', '{"",0,10000,x,sms=1,"20,fax=1","20,sms=1,sms=2","20,20","20,"}'),
     ('outbox_lease_seconds', '{5,3600,120}', '{"",4,3601,x}'),
     ('outbox_dead_hours', '{1,8760,72}', '{"",0,8761,x}'),
-    ('outbox_keep_days', '{1,3650,30}', '{"",0,3651,x}');
+    ('outbox_keep_days', '{1,3650,30}', '{"",0,3651,x}'),
+    ('near_places', '{1,50,3}', '{"",0,51,x}'),
+    ('daily_summary', '{on,off}', '{"",ON,yes}'),
+    ('password_reset_url', '{https://clinic.example/new?token=,https://clinic.example/new#token=,http://localhost:8000/#,""}', '{clinic.example,http://clinic.example/,ftp://a,"https://a b",https://,#token=}');
 SELECT set_eq('SELECT name FROM clinicq.settings()', 'SELECT name FROM tap.value', 'every setting is tried here');
 SELECT set_eq('SELECT name, value FROM clinicq.setting', 'SELECT name, default_value FROM clinicq.settings()', 'migrate() writes the defaults');
 SELECT is_empty($$ SELECT name FROM clinicq.settings() WHERE length(description) < 20 OR description !~ '\.$' $$, 'every setting says what it means');

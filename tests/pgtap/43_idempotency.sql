@@ -57,7 +57,7 @@ SELECT is_empty($$ SELECT key FROM clinicq.idempotency_key WHERE key <> 'k1' $$,
 
 -- Secrets.
 SELECT is((SELECT string_agg(split_part(function, '.', 2), ' ' ORDER BY function) FROM clinicq.route WHERE secret),
-    'change_password confirm_totp create_user enrol_totp log_in refresh remove_totp set_password', 'the routes that take or give a secret');
+    'change_password confirm_password_reset confirm_totp create_user enrol_totp log_in refresh remove_totp request_password_reset set_password', 'the routes that take or give a secret');
 SELECT is(tap.brief(tap.send('POST /api/users/', :'ada', '{"username": "cleo", "roles": ["display"]}', key => 's1')), '201', 'a user with a generated password');
 SELECT is(tap.brief(tap.send('POST /api/users/', :'ada', '{"username": "cleo", "roles": ["display"]}', key => 's1')), 'QC208', 'is made once, and told once');
 SELECT is(tap.brief(tap.send('POST /api/users/', :'ada', '{"username": "dora", "roles": ["display"]}', key => 's1')), 'QC208', 'whatever the body is: nothing of it is known');

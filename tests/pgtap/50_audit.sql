@@ -97,7 +97,7 @@ SELECT is((SELECT changes->'phone' FROM tap.last()), '{"old": "2", "new": null}'
 SELECT tap.events() \g /dev/null
 TRUNCATE clinicq.setting;
 SELECT is(tap.events(), 'TRUNCATE setting', 'TRUNCATE is in the log');
-CREATE TABLE tap.table_of AS SELECT unnest(ARRAY['patient', 'patient_access', 'visit', 'queue', 'clinic', 'room', 'room_session', 'priority_class', 'app_user', 'prescription', 'image', 'signing_key', 'webhook', 'setting']) AS name;
+CREATE TABLE tap.table_of AS SELECT unnest(ARRAY['patient', 'patient_access', 'visit', 'queue', 'clinic', 'room', 'room_session', 'priority_class', 'app_user', 'prescription', 'image', 'signing_key', 'webhook', 'visit_contact', 'message_template', 'setting']) AS name;
 SELECT is_empty($$
     SELECT name FROM tap.table_of WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = ('clinicq.' || name)::regclass
         AND tgname = 'clinicq_audit' AND tgenabled = 'O' AND tgtype & 1 = 1 AND tgtype & 2 = 0 AND tgtype & 28 = 28)
@@ -106,8 +106,8 @@ $$, 'every table of clinical or access data has the triggers for each kind of ch
 SELECT set_eq($$
     SELECT c.relname::text FROM pg_class c WHERE c.relnamespace = 'clinicq'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
         AND c.relname NOT IN (SELECT name FROM tap.table_of)
-$$, ARRAY['hour_summary', 'staff_summary', 'stale_day', 'summary_state', 'visit_summary', 'audit_event', 'audit_leaf', 'audit_node', 'audit_personal', 'audit_seal', 'audit_tally', 'idempotency_key', 'log_in_attempt', 'migration', 'migration_state', 'problem', 'refresh_token', 'recovery_code', 'registration_counter', 'route', 'session', 'token_counter', 'totp', 'visit_event', 'feed_history', 'outbox', 'image_chunk', 'upload', 'upload_chunk'],
-    'the tables without audit are these: numbers, sessions, log-ins, keys, events, their proof, summaries, the bytes of images, deliveries, and what migrate() writes');
+$$, ARRAY['hour_summary', 'staff_summary', 'stale_day', 'summary_state', 'visit_summary', 'audit_event', 'audit_leaf', 'audit_node', 'audit_personal', 'audit_seal', 'audit_tally', 'idempotency_key', 'log_in_attempt', 'migration', 'migration_state', 'problem', 'refresh_token', 'recovery_code', 'registration_counter', 'route', 'session', 'token_counter', 'totp', 'visit_event', 'feed_history', 'image_chunk', 'upload', 'upload_chunk', 'outbox', 'password_reset', 'daily_summary'],
+    'the tables without audit are these: numbers, sessions, log-ins, keys, events, their proof, summaries, the bytes of images, deliveries, links for passwords, and what migrate() writes');
 SELECT is((SELECT string_agg(DISTINCT encode(t.tgargs, 'escape'), ' ') FROM pg_trigger t WHERE t.tgrelid = 'clinicq.setting'::regclass AND t.tgname ~ '^clinicq_audit'), 'name\000', 'with the same key');
 INSERT INTO clinicq.clinic (name, timezone) VALUES ('Second site', 'UTC');
 INSERT INTO clinicq.priority_class (clinic_id, rank, name) SELECT id, 5, 'urgent' FROM clinicq.clinic WHERE name IN ('Second site') OR id = 1;

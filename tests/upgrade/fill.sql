@@ -22,6 +22,10 @@ INSERT INTO clinicq.image_chunk (image_id, start, bytes) SELECT id, 0, 'bytes' F
 INSERT INTO clinicq.prescription (visit_id, image_id, original_sha256, original_size, created_by) SELECT 1, id, sha256, size, 'ada' FROM clinicq.image;
 INSERT INTO clinicq.upload (id, user_id) SELECT substring(sha256('upload') FOR 16), id FROM clinicq.app_user WHERE username = 'ada';
 INSERT INTO clinicq.upload_chunk (upload_id, start, bytes) SELECT id, 0, 'bytes' FROM clinicq.upload;
+INSERT INTO clinicq.visit_contact (visit_id, service_day, channel, address, language, created_by) SELECT id, service_day, 'sms', '+923001234567', 'en', 'ada' FROM clinicq.visit WHERE id = 10;
+SELECT clinicq.change_message_template('room', 'sms', 'en', 'Come to {room}, {token}'), clinicq.set_email('ada', 'ada@clinic.example');
+INSERT INTO clinicq.password_reset (id, user_id, expires_at) SELECT substring(sha256('reset') FOR 16), id, now() FROM clinicq.app_user WHERE username = 'ada';
+INSERT INTO clinicq.daily_summary (clinic_id, service_day) SELECT id, '2026-01-01' FROM clinicq.clinic;
 SELECT clinicq.remove_patient('01-00-150');
 SELECT clinicq.restrict_patient('01-00-003'), clinicq.grant_patient_access('01-00-003', 'ben');
 SELECT count(*) FROM clinicq.find_patients('Patient 7');
