@@ -106,11 +106,11 @@ void contact_read(Fields *fields, Contact *contact) {
     char *channel;
     char *address;
     char *language;
-    bool consent = false;
+    bool consent = field_flag(fields, "notify_consent"); /* also the text of a form */
     FieldState by = field_text(fields, "notify_by", &channel);
     FieldState to = field_text(fields, "notify_to", &address);
     FieldState in = field_text(fields, "notify_language", &language);
-    FieldState consents = field_bool(fields, "notify_consent", &consent);
+    FieldState consents = consent ? FIELD_VALUE : field_bool(fields, "notify_consent", &consent);
 
     if (by == FIELD_ABSENT &&
         (to != FIELD_ABSENT || in != FIELD_ABSENT || consents != FIELD_ABSENT)) {

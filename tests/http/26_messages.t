@@ -66,7 +66,7 @@ set_setting(sms_account => 'AC1');
 move($visit, $_) for qw(start in_room done);
 refused(change($visit, \%sms), 409, 'detail', 'a visit that is over');
 
-# As a form, of which all is text: consent cannot be given in passing.
+# As a form, of which all is text: only true is consent.
 refused(call(POST => '/api/visits/', as => 'assistant', body => "patient=$patient&queue=$queue&notify_by=sms&notify_to=%2B923007654321&notify_consent=yes", type => 'application/x-www-form-urlencoded'), 400, ['notify_consent'], 'a form');
 
 # What is written is written with the place in the feed, which the shim's poll or a stream gives.

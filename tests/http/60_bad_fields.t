@@ -43,7 +43,7 @@ my %kind = (
     url => { bad => [@types, @blanks, @controls, 'x', 'clinic.example', 'http://clinic.example/', 'ftp://clinic.example/', 'https://', 'https:///x', 'https://a b/', 'https://clinic.example#x', 'https://' . 'x' x 500, 'javascript:alert(1)', "https://a.example/\nX: y"] },
     moves => { bad => [$true, {}, 'start', 5, [1], ['dance'], ['START'], [undef], [['start']], [('start') x 33]] },
     flag => { bad => ['true', 'false', 0, 1, '', [], {}, 'x'] },
-    consent => { bad => ['true', 'false', 0, 1, '', [], {}, 'x', $false] },
+    consent => { bad => ['True', 'false', 'yes', 0, 1, '', [], {}, 'x', $false] },
     channel => { null => 1, bad => [@types, @blanks, @controls, 'SMS', 'fax', 'drive', 1, "sms\n", 'x' x 3000] },
     phone_to => { bad => [@types, @blanks, @controls, 'x', '0300 1234567', '+1234567', '+1234567890123456', '+0300123456', '١٢٣٤٥٦٧٨٩', '+92１234567', 923001234567, '+' x 3000] },
     language => { bad => [@types, @blanks, @controls, 'EN', 'xx', 'english', "en\n", 5, "'"] },
