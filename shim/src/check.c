@@ -80,6 +80,27 @@ static void check_events(struct checks *all, const struct config *c) {
     PQfinish(pg);
 }
 
+/* The role that it logs in as may nothing but call functions. */
+static void check_login(struct checks *all, PGconn *pg, const char *plain, const char *poor,
+                        const char *remedy) {
+    bool known, yes;
+
+    yes = is_true(pg,
+                  "SELECT NOT rolsuper AND NOT rolbypassrls AND NOT rolcreaterole AND NOT "
+                  "rolcreatedb AND NOT rolreplication FROM pg_catalog.pg_roles "
+                  "WHERE rolname = session_user",
+                  &known);
+    require(all, plain, known && yes, remedy);
+    yes = is_true(pg,
+                  "SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_auth_members m "
+                  "JOIN pg_catalog.pg_roles r ON r.oid = m.member WHERE r.rolname = session_user) "
+                  "AND NOT EXISTS (SELECT FROM pg_catalog.pg_shdepend d "
+                  "JOIN pg_catalog.pg_roles r ON r.oid = d.refobjid "
+                  "WHERE r.rolname = session_user AND d.deptype = 'o')",
+                  &known);
+    require(all, poor, known && yes, remedy);
+}
+
 static void check_database(struct checks *all, const struct config *c) {
     const char *const names[] = {"dbname", "connect_timeout", "fallback_application_name", NULL};
     const char *const values[] = {c->dsn, "5", "clinicq-shim check", NULL};
@@ -94,22 +115,8 @@ static void check_database(struct checks *all, const struct config *c) {
         PQfinish(pg);
         return;
     }
-    yes = is_true(pg,
-                  "SELECT NOT rolsuper AND NOT rolbypassrls AND NOT rolcreaterole AND NOT "
-                  "rolcreatedb AND NOT rolreplication FROM pg_catalog.pg_roles "
-                  "WHERE rolname = session_user",
-                  &known);
-    require(all, "database login is no superuser", known && yes,
-            "let CLINICQ_SHIM_DSN log in as clinicq_shim, which may nothing else");
-    yes = is_true(pg,
-                  "SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_auth_members m "
-                  "JOIN pg_catalog.pg_roles r ON r.oid = m.member WHERE r.rolname = session_user) "
-                  "AND NOT EXISTS (SELECT FROM pg_catalog.pg_shdepend d "
-                  "JOIN pg_catalog.pg_roles r ON r.oid = d.refobjid "
-                  "WHERE r.rolname = session_user AND d.deptype = 'o')",
-                  &known);
-    require(all, "database login owns nothing", known && yes,
-            "let CLINICQ_SHIM_DSN log in as clinicq_shim, not as an owner or a member of a role");
+    check_login(all, pg, "database login is no superuser", "database login owns nothing",
+                "let CLINICQ_SHIM_DSN log in as clinicq_shim, which may nothing else");
     is_true(pg, "SELECT clinicq_api.catalogue() IS NOT NULL", &known);
     require(all, "database is migrated", known,
             "run CREATE EXTENSION clinicq CASCADE and CALL clinicq.migrate() in the database");
@@ -138,7 +145,7 @@ static void add_channel(void *arg, const char *channel, int on, const char *miss
         missing != NULL ? missing : "its settings in the database are empty");
 }
 
-/* The deliverer, where it is set up here too: what it may, and what its channels want. */
+/* The deliverer, where it is set up here: what it may, and what its channels want. */
 static void check_deliverer(struct checks *all, const struct config *c) {
     const char *const names[] = {"dbname", "connect_timeout", "fallback_application_name", NULL};
     const char *const values[] = {c->deliver_dsn, "5", "clinicq-shim check", NULL};
@@ -148,12 +155,15 @@ static void check_deliverer(struct checks *all, const struct config *c) {
     if (c->deliver_dsn[0] == '\0')
         return;
     pg = PQconnectdbParams(names, values, 1);
-    require(all, "deliverer's connection is private", is_private(pg),
+    require(all, "deliverer connection is private", is_private(pg),
             "use a socket, or put sslmode=verify-full and sslrootcert into CLINICQ_DELIVER_DSN");
+    if (PQstatus(pg) == CONNECTION_OK)
+        check_login(all, pg, "deliverer is no superuser", "deliverer owns nothing",
+                    "let CLINICQ_DELIVER_DSN log in as clinicq_deliver, which may nothing else");
     settings = PQexec(pg, "SELECT clinicq_api.delivery_settings()");
     add(all, "deliverer's database answers",
         PQresultStatus(settings) == PGRES_TUPLES_OK ? CHECK_OK : CHECK_FAILED,
-        "let CLINICQ_DELIVER_DSN lead to the database of CLINICQ_SHIM_DSN, as clinicq_deliver");
+        "let CLINICQ_DELIVER_DSN lead to the database of the clinic, as clinicq_deliver");
     if (PQresultStatus(settings) == PGRES_TUPLES_OK)
         deliver_check(c, PQgetvalue(settings, 0, 0), add_channel, all);
     PQclear(settings);
@@ -164,7 +174,7 @@ static bool old_library(void) {
     return MHD_VERSION < MHD_NORMALISES || strncmp(MHD_get_version(), "0.", 2) == 0;
 }
 
-static void run(struct checks *all, const struct config *c) {
+static void check_server(struct checks *all, const struct config *c) {
     bool proxy = c->tls_proxy != 0;
     bool tls = c->tls_certificate[0] != '\0';
 
@@ -198,6 +208,12 @@ static void run(struct checks *all, const struct config *c) {
         "leave CLINICQ_*_BURST and CLINICQ_ADDRESS_CONNECTIONS above 0");
     check_database(all, c);
     check_events(all, c);
+}
+
+/* Of a deliverer that has a machine for itself only that part. */
+static void run(struct checks *all, const struct config *c) {
+    if (c->dsn[0] != '\0')
+        check_server(all, c);
     check_deliverer(all, c);
 }
 

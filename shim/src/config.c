@@ -243,7 +243,8 @@ static void print_help(void) {
          "The HTTP server of ClinicQ: maps each route to one call of the database.\n"
          "With deliver: sends what the database has in its outbox, to stores of images, by SMS,\n"
          "e-mail and webhooks. Several may run.\n"
-         "With check: says whether these settings and the database are fit for production.\n"
+         "With check: says whether these settings and the database are fit for production: of the\n"
+         "server, of deliver, or of both, as connection strings are given.\n"
          "\n"
          "Each setting is an environment variable, most are a flag too (the flag wins):");
     for (size_t i = 0; i < OPTION_COUNT; i++) {
@@ -338,15 +339,14 @@ static void check_dsn(const char *env, char **dsn, const char *file) {
 }
 
 static void check_dsns(struct config *c) {
-    bool delivers = c->command == COMMAND_DELIVER;
-
     check_dsn("CLINICQ_SHIM_DSN", &c->dsn, c->dsn_file);
     check_dsn("CLINICQ_DELIVER_DSN", &c->deliver_dsn, c->deliver_dsn_file);
     check_dsn_text("CLINICQ_EVENTS_DSN", c->events_dsn);
-    if (delivers && c->deliver_dsn[0] == '\0')
+    if (c->command == COMMAND_DELIVER && c->deliver_dsn[0] == '\0')
         refuse("CLINICQ_DELIVER_DSN: is not set; it names the database, as in "
                "postgresql://clinicq_deliver@/clinicq?host=/run/postgresql");
-    if (!delivers && c->dsn[0] == '\0')
+    if (c->dsn[0] == '\0' &&
+        (c->command == COMMAND_SERVE || (c->command == COMMAND_CHECK && c->deliver_dsn[0] == '\0')))
         refuse("CLINICQ_SHIM_DSN: is not set; it names the database, as in "
                "postgresql://clinicq_shim@/clinicq?host=/run/postgresql");
 }

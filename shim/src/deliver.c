@@ -29,18 +29,15 @@ struct line {
     struct throttle throttle;
     const char *missing; /* NULL: ready */
     const char *refused; /* what open() said */
+    char *settings;      /* as they were last */
     bool on;
-    char *settings; /* as they were last */
     unsigned under_way;
     uint64_t done, failed, dead;
 };
 
 static struct line lines[] = {
-    {.channel = &channel_drive},
-    {.channel = &channel_sms},
-    {.channel = &channel_s3},
-    {.channel = &channel_email},
-    {.channel = &channel_webhook},
+    {.channel = &channel_drive}, {.channel = &channel_sms},     {.channel = &channel_s3},
+    {.channel = &channel_email}, {.channel = &channel_webhook},
 };
 #define LINES (sizeof(lines) / sizeof(lines[0]))
 

@@ -3,18 +3,36 @@
  *     confine PROGRAM [ARGUMENT...]
  * The calls that are allowed come on standard input, one a line; those that this machine's
  * libseccomp does not know are passed over, as systemd does. Any other call ends the program.
+ * Sockets are of AF_UNIX, AF_INET and AF_INET6 only; another gets what systemd's
+ * RestrictAddressFamilies says.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <seccomp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #ifndef PR_SET_MDWE
 #define PR_SET_MDWE              65
 #define PR_MDWE_REFUSE_EXEC_GAIN 1
 #endif
+
+static int allow(scmp_filter_ctx filter, int call) {
+    int failed = 0;
+
+    if (call != SCMP_SYS(socket))
+        return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0);
+    for (unsigned family = 0; family < AF_MAX && failed == 0; family++)
+        failed = seccomp_rule_add(filter,
+                                  family == AF_UNIX || family == AF_INET || family == AF_INET6
+                                      ? SCMP_ACT_ALLOW
+                                      : SCMP_ACT_ERRNO(EAFNOSUPPORT),
+                                  call, 1, SCMP_A0(SCMP_CMP_EQ, family));
+    return failed;
+}
 
 int main(int argc, char **argv) {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
@@ -28,7 +46,7 @@ int main(int argc, char **argv) {
 
         line[strcspn(line, "\n")] = '\0';
         call = seccomp_syscall_resolve_name(line);
-        if (call != __NR_SCMP_ERROR && seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0) == 0)
+        if (call != __NR_SCMP_ERROR && allow(filter, call) == 0)
             allowed++;
     }
     if (allowed < 50) {

@@ -4,7 +4,7 @@
 # shellcheck disable=SC2154,SC2034
 dockerfile=$CLINICQ_TOP/docker/Dockerfile
 layers=$work/layers
-declare -A base user entry health
+declare -A base user entry health image_of
 
 # in_layers LOWER UPPER SETUP COMMAND...: COMMAND in a root made of layers; UPPER '' makes it read-only.
 # SETUP is run before, in the new root's folder. Mounts and processes go with the command. With `alone`
@@ -88,6 +88,15 @@ value = yaml.safe_load(open(sys.argv[1]))["services"][sys.argv[2]].get(sys.argv[
 print(json.dumps(value))' "$CLINICQ_TOP/docker/compose.yml" "$@"
 }
 
+# compose_list SERVICE KEY...: the values of a list in compose.yml, a line each
+compose_list() {
+    python3 -c 'import sys, yaml
+value = yaml.safe_load(open(sys.argv[1]))["services"]
+for key in sys.argv[2:]:
+    value = value.get(key) or {}
+print("\n".join(value))' "$CLINICQ_TOP/docker/compose.yml" "$@"
+}
+
 # What compose.yml gives a service, as NAME=VALUE lines, for a clinic of these answers.
 compose_answers='{"CLINICQ_NAME": "clinic.example", "CLINICQ_ADMIN_USER": "head", "CLINICQ_SHARED_BUFFERS": "32MB"}'
 compose_environment() {
@@ -103,35 +112,42 @@ for name, value in yaml.safe_load(open(sys.argv[1]))["services"][sys.argv[2]].ge
         "$CLINICQ_TOP/docker/compose.yml" "$1" "$compose_answers"
 }
 
-# start IMAGE SETUP [NAME=VALUE...] [-- ARGUMENT...]: as compose.yml does it, with its environment and
-# these beside it: the image's entrypoint and user, without a capability, read-only
+# start SERVICE [NAME=VALUE...] [-- ARGUMENT...]: as compose.yml does it, with its volumes, its environment and
+# these beside it, its command unless there are arguments: the image's entrypoint and user, without a
+# capability, read-only
 start() {
-    local image=$1 setup=$2 environment
-    shift 2
-    # By a command that is waited for: what is left of it would be the first process.
-    mapfile -t environment <<<"$(compose_environment "$image")"
+    local service=$1 image=${image_of[$1]} environment arguments
+    shift
+    # By commands that are waited for: what is left of one would be the first process.
+    mapfile -t environment <<<"$(compose_environment "$service")"
+    mapfile -t arguments <<<"$(compose_list "$service" command)"
     while [ $# -gt 0 ] && [ "$1" != -- ]; do
         environment+=("$1")
         shift
     done
-    in_layers "$layers/$image:${base[$image]}" '' "$setup" chroot --userspec="${user[$image]}:${user[$image]}" --groups= . \
-        setpriv --no-new-privs env -i PATH=/usr/local/bin:/usr/bin:/bin "${environment[@]}" "${entry[$image]}" "${@:2}"
+    [ $# = 0 ] || arguments=("${@:2}")
+    [ "${arguments[0]:-}" ] || arguments=()
+    in_layers "$layers/$image:${base[$image]}" '' "$(mounts_of "$service")" chroot --userspec="${user[$image]}:${user[$image]}" --groups= . \
+        setpriv --no-new-privs env -i PATH=/usr/local/bin:/usr/bin:/bin "${environment[@]}" "${entry[$image]}" "${arguments[@]}"
 }
 # inside PID COMMAND...: as docker exec does it, in the root of the running process
 inside() { nsenter --target "$1" --mount --pid --root --wd -- "${@:2}"; }
 # The first process of a container: the child of unshare.
 first_of() { pgrep -P "$1" | head -n 1; }
+# healthy SERVICE ID [NAME=VALUE...]: by its own check, or else its image's
 healthy() {
-    local image=$1 id=$2 pid
+    local service=$1 id=$2 image=${image_of[$1]} pid command
+    mapfile -t command <<<"$(compose_list "$service" healthcheck test | sed 1d)"
+    [ "${command[0]}" ] || command=("${health[$image]}")
     for _ in {1..600}; do
         alive "$id" || break
         pid=$(first_of "$id")
-        if [ -n "$pid" ] && inside "$pid" runuser -u "${user[$image]}" -- env "${@:3}" "${health[$image]}" >/dev/null 2>&1; then
+        if [ -n "$pid" ] && inside "$pid" runuser -u "${user[$image]}" -- env "${@:3}" "${command[@]}" >/dev/null 2>&1; then
             return 0
         fi
         sleep 0.1
     done
-    tail -n 20 "$work/$image.log"
+    tail -n 20 "$work/$service.log"
     return 1
 }
 # ended ID SIGNAL: sends it to the first process, and leaves the exit code in $status
@@ -142,23 +158,32 @@ ended() {
     unset "pids[$1]"
 }
 
-# The volumes of compose.yml, its secrets and its memory. DATA and SOCKET are what a container leaves.
+# mounts_of SERVICE: what gives it the volumes of compose.yml, those secrets that it names there, and memory.
+# DATA and SOCKET are what a container leaves.
 secrets=$work/secrets
-mounts='
-    mkdir -p "$layers/data" "$layers/socket"
-    mount -t tmpfs tmpfs run
-    mkdir -p run/secrets run/postgresql run/clinicq
-    mount --bind "$layers/../secrets" run/secrets
-    mount --bind "$layers/socket" run/postgresql
-    mount -t tmpfs -o mode=1777 tmpfs tmp
-'
-database_mounts=$mounts'
-    mount --bind "$layers/data" var/lib/clinicq
-    chroot . chown postgres:postgres /var/lib/clinicq /run/postgresql
-'
-clinicq_mounts=$mounts'chroot . chown clinicq:clinicq /run/clinicq'
+mounts_of() {
+    local folder
+    folder=$(mktemp -d "$work/secrets.XXXXXX")
+    chmod 711 "$folder"
+    (cd "$secrets" && compose_list "$1" secrets | xargs -I{} cp -p {} "$folder/")
+    # shellcheck disable=SC2016
+    printf '
+        mkdir -p "$layers/data" "$layers/socket"
+        mount -t tmpfs tmpfs run
+        mkdir -p run/secrets run/postgresql run/clinicq
+        mount --bind %q run/secrets
+        mount --bind "$layers/socket" run/postgresql
+        mount -t tmpfs -o mode=1777 tmpfs tmp
+    ' "$folder"
+    # shellcheck disable=SC2016
+    if [ "$1" = database ]; then
+        say 'mount --bind "$layers/data" var/lib/clinicq; chroot . chown postgres:postgres /var/lib/clinicq /run/postgresql'
+    else
+        say 'chroot . chown clinicq:clinicq /run/clinicq'
+    fi
+}
 start_database() {
-    (start database "$database_mounts") >"$work/database.log" 2>&1 &
+    (start database) >"$work/database.log" 2>&1 &
     database=$!
     pids[database]=$database
 }
@@ -182,16 +207,20 @@ for image in database shim proxy; do
     check "its compiler stayed in the build stage ($image)" test ! -e "$layers/$image/usr/bin/gcc"
     check "the image of the $image has a health check" test -x "$layers/$image${health[$image]}"
 done
-for service in database network shim proxy; do
+for service in database network shim deliver proxy; do
+    image_of[$service]=$(compose "$service" image | tr -d '"' | sed 's/^clinicq-//')
     check "compose.yml: $service is read-only" test "$(compose $service read_only)" = true
     check "compose.yml: $service has no capability" test "$(compose $service cap_drop)" = '["ALL"]'
     check "compose.yml: $service can gain no rights" test "$(compose $service security_opt)" = '["no-new-privileges:true"]'
 done
 check_is "compose.yml: the database has no network" "$(compose database network_mode)" '"none"'
 check_is "compose.yml: shim and proxy share a network that is of neither" "$(compose shim network_mode) $(compose proxy network_mode)" '"service:network" "service:network"'
-check_is "compose.yml: only TLS and its forwarding are published" "$(compose network ports)$(compose database ports)$(compose shim ports)$(compose proxy ports)" '["80:80", "443:443"]nullnullnull'
-shim_secret() { compose shim environment | grep -qi password; }
-check "compose.yml: no secret is in the shim's environment" eval '! shim_secret'
+check_is "compose.yml: the deliverer has a network of its own" "$(compose deliver network_mode)$(compose deliver networks)" nullnull
+check_is "compose.yml: only TLS and its forwarding are published" "$(for service in network database shim deliver proxy; do compose $service ports; done | tr '\n' ' ')" '["80:80", "443:443"] null null null null '
+environment_has_secret() { { compose shim environment && compose deliver environment; } | grep -qiE 'password|token|secret|drive'; }
+check "compose.yml: no secret is in the environment of shim and deliverer" eval '! environment_has_secret'
+check_is "compose.yml: the shim has its password, and what it needs to believe Twilio" "$(compose shim secrets)" '["shim_password", "twilio_token"]'
+check_is "compose.yml: of passwords the deliverer has its own" "$(compose_list deliver secrets | grep _password | tr '\n' ' ')" "deliver_password smtp_password "
 
 "$CLINICQ_TOP/docker/image/secrets" "$secrets" >/dev/null
 check_is "secrets: the folder is closed" "$(stat -c %a "$secrets")" 700
@@ -200,8 +229,9 @@ sum=$(cat "$secrets"/*_password | sha256sum)
 check_is "secrets: what is there stays" "$(cat "$secrets"/*_password | sha256sum)" "$sum"
 (umask 077 && cp "$site/tls.crt" "$site/tls.key" "$secrets/")
 check_is "secrets: nothing is missing now" "$("$CLINICQ_TOP/docker/image/secrets" "$secrets")" ''
+check_is "secrets: they are those of compose.yml" "$(ls "$secrets")" "$(python3 -c 'import sys, yaml
+print("\n".join(sorted(yaml.safe_load(open(sys.argv[1]))["secrets"])))' "$CLINICQ_TOP/docker/compose.yml")"
 # A folder of secrets is mounted here where Docker mounts each file.
-chmod 711 "$secrets"
 
 mv "$secrets/shim_password" "$work/kept"
 start_database
@@ -223,18 +253,19 @@ administrator=$layers/data/admin-password
 check_is "the first administrator's password is in a file for its owner" "$(stat -c %a "$administrator")" 600
 password=$(cat "$administrator")
 check "the log tells of it without the password" eval 'grep -q "administrator head" "$work/database.log" && ! grep -qF "$password" "$work/database.log"'
-check "the log holds no secret" eval '! grep -qFf "$secrets/shim_password" "$work/database.log"'
+cat "$secrets"/*_password >"$work/passwords"
+check "the log holds no secret" eval '! grep -qFf "$work/passwords" "$work/database.log"'
 
 export CLINICQ_PORT CLINICQ_METRICS_PORT
 CLINICQ_PORT=$(free_port)
 CLINICQ_METRICS_PORT=$(free_port)
 start_shim() {
-    (start shim "$clinicq_mounts" CLINICQ_PORT="$CLINICQ_PORT" CLINICQ_METRICS_PORT="$CLINICQ_METRICS_PORT") >"$work/shim.log" 2>&1 &
+    (start shim CLINICQ_PORT="$CLINICQ_PORT" CLINICQ_METRICS_PORT="$CLINICQ_METRICS_PORT") >"$work/shim.log" 2>&1 &
     shim=$!
     pids[shim]=$shim
 }
 check "compose.yml: it is production" grep -qx CLINICQ_ENV=production <(compose_environment shim)
-checked=$(start shim "$clinicq_mounts" -- check 2>&1)
+checked=$(start shim -- check 2>&1)
 check_is "clinicq-shim check passes on its settings" $? 0
 check_is "... with every row" "$(sed 1d <<<"$checked" | grep -cv ' ok  *-$')" 0
 check "... the database's as well" grep -q '^database login owns nothing  *ok ' <<<"$checked"
@@ -248,7 +279,46 @@ log_in() { curl -s -o "$work/answer" -w '%{http_code}' -H 'Host: clinic.example'
 check_is "a name that is not the clinic's is refused" "$(curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$CLINICQ_PORT/api/health/")" 400
 check_is "a wrong password is refused" "$(log_in 'not the password')" 400
 check_is "the first administrator logs in" "$(log_in "$password")" 200
-check "no password is on a command line or in an environment" eval '! cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr "\0" "\n" | grep -qFf "$secrets/shim_password"'
+
+# A webhook, by a secret that is put where README.md says.
+far_up webhook
+webhook_secret=whsec_$(head -c 32 /dev/urandom | base64 -w 0)
+say "$webhook_secret" >"${FAR[webhook]}/secret"
+in_database() { inside "$(first_of "$database")" runuser -u postgres -- "$1" -h /run/postgresql -U postgres "${@:2}"; }
+as_dba() { in_database psql -X -q -A -t -v ON_ERROR_STOP=1 -d clinicq -c 'SET SESSION AUTHORIZATION clinicq_dba' -c "$1"; }
+webhook=$(as_dba "SELECT clinicq.add_webhook('http://127.0.0.1:$port/in')")
+chmod 600 "$secrets/webhook_secrets"
+say "$webhook $webhook_secret" >"$secrets/webhook_secrets"
+chmod 444 "$secrets/webhook_secrets"
+checked=$(start deliver -- check 2>&1)
+check_is "clinicq-shim check passes on the deliverer's settings" $? 0
+check_is "... the webhook's too, and the other channels are off" "$(sed 1d <<<"$checked" | grep -v ' ok  *-$' | awk '{ print $2 }' | sort -u) $(awk '$1 == "webhook" { print $2 }' <<<"$checked")" "off ok"
+deliver_port=$(free_port)
+start_deliver() {
+    (start deliver CLINICQ_METRICS_ADDRESS=127.0.0.1 CLINICQ_DELIVER_METRICS_PORT="$deliver_port") >"$work/deliver.log" 2>&1 &
+    deliver=$!
+    pids[deliver]=$deliver
+}
+start_deliver
+check "the deliverer comes up, ready" healthy deliver "$deliver" "CLINICQ_DELIVER_METRICS_PORT=$deliver_port"
+pid=$(first_of "$deliver")
+check_is "it is process 1 of its container, user 10001" "$(awk '/^NSpid/ { print $NF }' "/proc/$pid/status") $(stat -c %u "/proc/$pid")" "1 10001"
+check_is "nobody can write to its root" "$(inside "$pid" touch /opt/x 2>&1 | grep -c 'Read-only')" 1
+check "it has the authorities that sign certificates" test -s "$layers/shim/etc/ssl/certs/ca-certificates.crt"
+# delivered TYPE: a webhook of it reaches the far side
+delivered() {
+    as_dba "SELECT clinicq.enqueue_delivery('webhook', '{\"webhook\": $webhook, \"type\": \"$1\", \"data\": {}}')" >/dev/null || return 1
+    for _ in {1..200}; do
+        ! grep -qs "\"type\": \"$1\"" "${FAR[webhook]}/record" || return 0
+        sleep 0.1
+    done
+    tail -n 5 "$work/deliver.log"
+    return 1
+}
+check "it delivers a webhook, which the far side believes" delivered visit.start
+say "${webhook_secret#whsec_}" >>"$work/passwords"
+check "its log holds no secret" eval '! grep -qFf "$work/passwords" "$work/deliver.log"'
+check "no password is on a command line or in an environment" eval '! cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr "\0" "\n" | grep -qFf "$work/passwords"'
 
 # A kill -9 leaves the database's lock file; the next start must get over it, and makes nobody anew.
 kill -KILL "$(first_of "$database")"
@@ -258,8 +328,13 @@ check "after kill -9 the database comes up again" healthy database "$database"
 check_is "the administrator's password is the same" "$(cat "$administrator")" "$password"
 for _ in {1..100}; do [ "$(log_in "$password")" != 200 ] || break; sleep 0.1; done
 check_is "... and still the one to log in with" "$(log_in "$password")" 200
+check "the deliverer has found it again" healthy deliver "$deliver" "CLINICQ_DELIVER_METRICS_PORT=$deliver_port"
+check "... and delivers" delivered visit.done
 rm -f "$administrator"
 
+ended "$deliver" TERM
+check_is "the deliverer ends by itself" "$status" 0
+far_down
 ended "$shim" TERM
 check_is "the shim ends by itself" "$status" 0
 ended "$database" INT
@@ -273,7 +348,7 @@ check "so does the shim" healthy shim "$shim" "CLINICQ_METRICS_PORT=$CLINICQ_MET
 # Ports that are free here, for those that containers have for themselves.
 sed -i "/listen \[::\]/d; s/listen 443/listen 127.0.0.1:$https/; s/listen 80;/listen 127.0.0.1:$http;/; s/127.0.0.1:8080/127.0.0.1:$CLINICQ_PORT/" \
     "$layers/proxy/opt/clinicq/nginx/clinicq.conf"
-(start proxy "$clinicq_mounts") >"$work/proxy.log" 2>&1 &
+(start proxy) >"$work/proxy.log" 2>&1 &
 proxy=$!
 pids[proxy]=$proxy
 unset CLINICQ_PORT CLINICQ_METRICS_PORT
@@ -282,7 +357,6 @@ check "the proxy comes up" healthy proxy "$proxy" CLINICQ_NAME=clinic.example "C
 for _ in {1..100}; do [ "$(proxied /api/health/)" != 200 ] || break; sleep 0.1; done
 check_is "all three serve the clinic's name" "$(proxied /api/health/)" 200
 check_is "the first administrator logs in over TLS" "$(proxied /api/auth/login/ -d username=head -d password="$password")" 200
-in_database() { inside "$(first_of "$database")" runuser -u postgres -- "$1" -h /run/postgresql -U postgres "${@:2}"; }
 check "a backup" eval 'in_database pg_dump -Fc clinicq >"$work/clinicq.dump"'
 restored() {
     in_database dropdb --force clinicq && in_database pg_restore -C -d postgres <"$work/clinicq.dump"

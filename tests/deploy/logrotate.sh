@@ -29,3 +29,16 @@ check_is "which nobody else can read" "$(stat -c %a "$logs/shim.log")" "$(stat -
 check "a second rotation" rotate
 check "... which is there, compressed" test -s "$logs/shim.log.2.gz"
 clinicq_shim_down
+
+# The deliverer's, by the same file but for names.
+export CLINICQ_LOG_FILE=$logs/deliver.log
+clinicq_deliver_up || check "a deliverer that logs to a file starts" false
+unset CLINICQ_LOG_FILE
+printf '#!/bin/sh\n[ "$*" = "reload clinicq-deliver.service" ] && kill -HUP %s\n' "$CLINICQ_DELIVER_PID" >"$logs/bin/systemctl"
+sed -e "s|/var/log/clinicq/|$logs/|" -e "s|su clinicq clinicq|su $(clinicq_server_user) $(id -gn "$(clinicq_server_user)")|" \
+    "$CLINICQ_TOP/docker/logrotate/clinicq-deliver" >"$work/logrotate.conf"
+check "logrotate takes the deliverer's file" rotate
+for _ in {1..50}; do [ ! -s "$logs/deliver.log" ] || break; sleep 0.1; done
+check "its beginning is in the file put aside" grep -q 'clinicq-shim .* delivers' "$logs/deliver.log.1"
+check "the new one is its own" grep -q SIGHUP "$logs/deliver.log"
+clinicq_deliver_down

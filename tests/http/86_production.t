@@ -66,6 +66,24 @@ for my $case (['host names are set', CLINICQ_ALLOWED_HOSTS => undef], ['rate lim
     ($code, $states) = check(%odd);
     is("$code $states->{$name}[0]", '0 warning', "$name: a warning");
 }
+# The deliverer: beside the server, and where only it is set up.
+my %deliverer = (CLINICQ_DELIVER_DSN => $ENV{CLINICQ_DELIVER_DSN});
+($code, $states, $text) = check(%deliverer);
+is("$code @{[map { $states->{$_}[0] } 'database answers', q(deliverer's database answers)]}", '0 ok ok', 'check has the deliverer, where it is set up, beside the server') or diag($text);
+($code, $states, $text) = check(%deliverer, CLINICQ_SHIM_DSN => undef);
+is($code . join(',', map { " $_: $states->{$_}[0]" } grep { /deliverer|database/ } sort keys %$states), "0 deliverer connection is private: ok, deliverer is no superuser: ok, deliverer owns nothing: ok, deliverer's database answers: ok", '... and nothing else without the server') or diag($text);
+for my $case (
+    ['deliverer is no superuser', $ENV{CLINICQ_SUPERUSER_DSN}], ['deliverer owns nothing', $ENV{CLINICQ_DSN}],
+    ["deliverer's database answers", $ENV{CLINICQ_SHIM_DSN}], ["deliverer connection is private", 'postgresql://clinicq_deliver@127.0.0.2:1/clinicq?sslmode=require']
+  )
+{
+    my ($name, $dsn) = @$case;
+    ($code, $states, $text) = check(CLINICQ_SHIM_DSN => undef, CLINICQ_DELIVER_DSN => $dsn);
+    is("$code $states->{$name}[0]", '1 FAILED', "$name: check fails") or diag($text);
+    like($states->{$name}[1] // '', qr/\w{3}.*\w/, '... with a remedy');
+    ok(index($text, $password) < 0, '... without the password');
+}
+
 # Without a proxy: what arrives is only as good as the library that reads it.
 my $folder = "$ENV{CLINICQ_CLUSTER}/production.$$";
 mkdir $folder or die "$folder: $!\n";
