@@ -5,7 +5,6 @@
 export FAR_RETRY_AFTER=77 FAR_SECRET='secret:of/the+far=side'
 s3_up || check "the store is up" false
 store=${FAR[s3]}
-store_url=http://127.0.0.1:$port
 check "the store checks signatures as Amazon's documents say" \
     /usr/bin/python3 "$CLINICQ_TOP/tests/deliver/far/s3/signature.py"
 settings s3_prefix=clinic/rx/ image_store=s3 outbox_rates=1000 uploads_of_user=1000
