@@ -35,7 +35,7 @@ export CLINICQ_LOG_FILE=$logs/deliver.log
 clinicq_deliver_up || check "a deliverer that logs to a file starts" false
 unset CLINICQ_LOG_FILE
 printf '#!/bin/sh\n[ "$*" = "reload clinicq-deliver.service" ] && kill -HUP %s\n' "$CLINICQ_DELIVER_PID" >"$logs/bin/systemctl"
-sed -e "s|/var/log/clinicq/|$logs/|" -e "s|su clinicq clinicq|su $(clinicq_server_user) $(id -gn "$(clinicq_server_user)")|" \
+sed -e "s|/var/log/clinicq-deliver/|$logs/|" -e "s|su clinicq-deliver clinicq-deliver|su $(clinicq_server_user) $(id -gn "$(clinicq_server_user)")|" \
     "$CLINICQ_TOP/docker/logrotate/clinicq-deliver" >"$work/logrotate.conf"
 check "logrotate takes the deliverer's file" rotate
 for _ in {1..50}; do [ ! -s "$logs/deliver.log" ] || break; sleep 0.1; done

@@ -12,14 +12,15 @@ cat >"$root/usr/local/bin/systemctl" <<'SYSTEMCTL'
 #!/bin/bash
 set -euo pipefail
 start() {
-    local name=$1 port=$2 variable=$3
-    install -d -o clinicq -g clinicq -m 750 /var/log/clinicq
-    install -d -o clinicq -m 700 "/run/credentials/$name"
-    install -o clinicq -m 400 "/etc/clinicq/$name.dsn" "/run/credentials/$name/dsn"
+    local name=$1 port=$2 variable=$3 user
+    user=$(sed -n 's/^User=//p' "/etc/systemd/system/clinicq-$name.service")
+    install -d -o "$user" -g "$user" -m 750 "/var/log/$user"
+    install -d -o "$user" -m 700 "/run/credentials/$name"
+    install -o "$user" -m 400 "/etc/clinicq/$name.dsn" "/run/credentials/$name/dsn"
     set -a
     . "/etc/clinicq/$name.env"
     export "$variable=/run/credentials/$name/dsn"
-    setsid setpriv --reuid=clinicq --regid=clinicq --clear-groups --no-new-privs --bounding-set=-all \
+    setsid setpriv --reuid="$user" --regid="$user" --clear-groups --no-new-privs --bounding-set=-all \
         /usr/local/bin/clinicq-shim "${@:4}" </dev/null >"/srv/$name.log" 2>&1 &
     echo $! >"/run/$name.pid"
     for _ in {1..100}; do
@@ -97,7 +98,7 @@ logrotate --force /etc/logrotate.d/clinicq-shim
 logrotate --force /etc/logrotate.d/clinicq-deliver
 sleep 0.5
 log_in "$chosen" >/dev/null
-ls /var/log/clinicq >/srv/logs
+ls /var/log/clinicq /var/log/clinicq-deliver >/srv/logs
 sed -n 's/^#   //p' /etc/prometheus/alerts.yml >/etc/prometheus/prometheus.yml
 promtool check config /etc/prometheus/prometheus.yml >/srv/promtool
 
@@ -128,11 +129,11 @@ check "... clinicq-shim check passes" test "$(grep -c ' ok  *-$' "$root/srv/said
 check_is "... with nothing to say" "$(grep -cE ' (FAILED|warning) ' "$root/srv/said")" 0
 check "... of the deliverer too, whose channels are not set up" test "$(grep -c "^deliverer.* ok  *-$" "$root/srv/said") $(grep -c '^\(email\|webhook\) ' "$root/srv/said")" = "4 2"
 check "the deliverer delivers a webhook, by a secret that its reload read" grep -q '"type": "visit.start"' "$root/srv/far/record"
-check_is "... from a file that only it reads" "$(last_of webhooks)" "clinicq 400"
+check_is "... from a file that only it reads" "$(last_of webhooks)" "clinicq-deliver 400"
 check "the keeper works" test "$(last_of keeper)" -ge 1
 check_is "the first administrator's password serves for nothing but another" "$(last_of before) $(last_of changed)" "403 204"
 check_is "... with which he logs in, over TLS" "$(last_of logged_in)" 200
-check_is "the logs are shim's and deliverer's alone, and rotate" "$(stat -c %a "$root/var/log/clinicq") $(tr '\n' ' ' <"$root/srv/logs")" "750 deliver.log deliver.log.1 shim.log shim.log.1 "
+check_is "the logs are shim's and deliverer's alone, and rotate" "$(stat -c %a "$root"/var/log/clinicq* | tr '\n' ' ')$(grep '^[a-z]' "$root/srv/logs" | tr '\n' ' ')" "750 750 shim.log shim.log.1 deliver.log deliver.log.1 "
 check "Prometheus takes the rules with the lines at their head" grep -q 'SUCCESS: .*rules found' "$root/srv/promtool"
 check_is "the backups are closed to others" "$(cd "$root/var/backups" && stat -c '%n %a' clinicq* | sed 's/\.[1-7] /.N /' | sort -u | tr '\n' ' ')" \
     "clinicq-roles.sql 600 clinicq-roles.sql.N 600 clinicq.dump 600 clinicq.dump.N 600 "
