@@ -72,6 +72,12 @@ QUERY(delivery_renew,
       "UPDATE clinicq.outbox SET next_attempt_at = now() + make_interval(secs => $3)"
       " WHERE id = $1 AND attempts = $2 AND state = 'sending'",
       INT8OID, INT4OID, INT4OID);
+/* An image is locked before its delivery, as by who erases it. */
+QUERY(image_lock,
+      "SELECT FROM clinicq.image WHERE id ="
+      " (SELECT image_id FROM clinicq.outbox WHERE id = $1 AND channel = 'drive')"
+      " FOR NO KEY UPDATE",
+      INT8OID);
 /* A call back of the far side may have said more, and earlier. */
 QUERY(delivery_end,
       "UPDATE clinicq.outbox SET state = 'done', ended_at = coalesce(ended_at, now()),"
@@ -365,6 +371,7 @@ Datum clinicq_delivery_done(PG_FUNCTION_ARGS) {
 
     require_attempt(fcinfo);
     SPI_connect();
+    query_write(&image_lock, args, NULL);
     had = query_write(&delivery_end, args, PG_ARGISNULL(2) ? "  n" : NULL) > 0;
     if (had && strcmp(row_text(0, 1), "drive") == 0 && !row_isnull(0, 2) && !PG_ARGISNULL(2)) {
         Datum stored[2] = {Int64GetDatum(row_int64(0, 2)), args[2]};

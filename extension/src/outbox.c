@@ -49,6 +49,10 @@ QUERY(deliveries_purge,
       "  WHERE state = 'done' AND ended_at < now() - make_interval(days => $1) AND image_id IS NULL"
       "  ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
       INT4OID, INT4OID);
+/* Whoever is just taking one has taken it, or has not, when it is looked what there is to remove.
+ */
+QUERY(deliveries_hold,
+      "SELECT FROM clinicq.outbox WHERE image_id = ANY ($1) ORDER BY id FOR UPDATE", INT8ARRAYOID);
 /* What an attempt still under way may bring is taken away after it. */
 QUERY(images_remove,
       "INSERT INTO clinicq.outbox (channel, purpose, payload, next_attempt_at)"
@@ -198,6 +202,7 @@ void outbox_add_image(int64 image_id) {
 }
 
 void outbox_remove_images(Datum images) {
+    query_write(&deliveries_hold, &images, NULL);
     query_write(&images_remove, &images, NULL);
 }
 

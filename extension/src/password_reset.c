@@ -182,7 +182,8 @@ static const char *request_link(const char *username, int64 *user_id) {
         return "no address";
     if (!channel_is_on(CHANNEL_EMAIL) || setting_is(SETTING_PASSWORD_RESET_URL, ""))
         return "not set up";
-    /* Of two at once one is enough; the other does not wait, for its time would tell of the user. */
+    /* Of two at once one is enough; the other does not wait, for its time would tell of the user.
+     */
     if (!own_lock_try(LOCK_PASSWORD_RESET, (uint64) *user_id))
         return "too many";
     id[0] = Int64GetDatum(*user_id);
