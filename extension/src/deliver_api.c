@@ -15,6 +15,7 @@
 #include "mb/pg_wchar.h"
 #include "message.h"
 #include "outbox.h"
+#include "own_lock.h"
 #include "query.h"
 #include "setting.h"
 #include "utils/array.h"
@@ -44,14 +45,17 @@ QUERY(deliveries_take,
       "  AND state IN ('pending', 'sending', 'failed') AND next_attempt_at <= now()"
       "  ORDER BY next_attempt_at, id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED) " TAKE,
       TEXTOID, INT4OID, INT4OID);
-/* The first of each endpoint, and no other while that is not done. */
+/* The first of each endpoint, and no other while that is not done; nor one that comes before it and
+ * was committed after it had been taken. */
 QUERY(deliveries_take_first,
       "WITH due AS (SELECT o.id FROM clinicq.webhook w CROSS JOIN LATERAL"
       "  (SELECT f.id FROM clinicq.outbox f WHERE f.webhook_id = w.id"
       "   AND f.state IN ('pending', 'sending', 'failed') ORDER BY f.id LIMIT 1) AS first"
       "  JOIN clinicq.outbox o ON o.id = first.id"
       "  WHERE $1 = 'webhook' AND o.state IN ('pending', 'sending', 'failed')"
-      "  AND o.next_attempt_at <= now()"
+      "  AND o.next_attempt_at <= now() AND NOT EXISTS (SELECT FROM clinicq.outbox s"
+      "   WHERE s.channel = 'webhook' AND s.state = 'sending' AND s.next_attempt_at > now()"
+      "   AND s.webhook_id = w.id)"
       "  ORDER BY o.next_attempt_at LIMIT $2 FOR NO KEY UPDATE OF o SKIP LOCKED) " TAKE,
       TEXTOID, INT4OID, INT4OID);
 QUERY(delivery_withhold,
@@ -285,12 +289,18 @@ static void withhold(int64 id, const char *reason) {
     query_write(&delivery_withhold, args, NULL);
 }
 
+/* What is due; of webhooks nothing while another one takes theirs, which has to be seen. */
+static uint64 take_due(Channel channel, const Datum *args) {
+    if (channel != CHANNEL_WEBHOOK)
+        return query_write(&deliveries_take, args, NULL);
+    return own_lock_try(LOCK_WEBHOOKS, 0) ? query_write(&deliveries_take_first, args, NULL) : 0;
+}
+
 static void take(Channel channel, int32 most, ReturnSetInfo *result) {
     Datum args[3] = {CStringGetTextDatum(channel_name(channel)),
                      Int32GetDatum(Min(most, TAKEN_MAX)),
                      Int32GetDatum(setting_int(SETTING_OUTBOX_LEASE_SECONDS))};
-    uint64 rows = query_write(
-        channel == CHANNEL_WEBHOOK ? &deliveries_take_first : &deliveries_take, args, NULL);
+    uint64 rows = take_due(channel, args);
     Taken *taken = read_taken(rows);
 
     for (uint64 i = 0; i < rows; i++) {

@@ -42,7 +42,7 @@ CREATE TABLE clinicq.outbox (
     CHECK (image_id IS NULL OR channel IN ('drive', 's3'))
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE clinicq.outbox IS 'Deliveries to the outside: a row each, written by the transaction that causes it, sent by clinicq-shim deliver.';
-COMMENT ON COLUMN clinicq.outbox.id IS 'Key; what goes to one webhook goes in this order.';
+COMMENT ON COLUMN clinicq.outbox.id IS 'Key; what goes to one webhook goes in this order, as far as it is committed.';
 COMMENT ON COLUMN clinicq.outbox.channel IS 'drive, s3, sms, email or webhook.';
 COMMENT ON COLUMN clinicq.outbox.purpose IS 'What it is about: image, remove_image, turn_near, room, password_reset, daily_summary, visit, manual.';
 COMMENT ON COLUMN clinicq.outbox.state IS 'pending: not tried yet. sending: a deliverer has it until next_attempt_at. failed: will be tried again. done. dead: given up.';

@@ -113,6 +113,11 @@ SELECT tap.act('admin', 'SELECT clinicq.retry_delivery(4)') \g /dev/null
 SELECT is(tap.deliverer('SELECT work->>''body'' FROM clinicq_api.take_deliveries(''{webhook}'', ''{5}'')') ~ '^{"type":"visit.start","timestamp":"[-0-9T:.]+Z","data":{"n": 1}}$', true, 'the text that is posted');
 SELECT is(tap.deliverer('SELECT clinicq_api.delivery_done(4, 3, NULL)'), 'true', 'once it is done');
 SELECT is(tap.take('webhook'), '5.1', 'the next goes');
+INSERT INTO clinicq.outbox (id, channel, purpose, webhook_id) OVERRIDING SYSTEM VALUE VALUES (0, 'webhook', 'manual', 1);
+SELECT is(tap.take('webhook'), NULL, 'also where one before it is committed only now');
+SELECT is(tap.deliverer('SELECT clinicq_api.delivery_failed(5, 1, ''HTTP 503'', 3600, false)'), 'true', 'but when it has failed');
+SELECT is(tap.take('webhook'), '0.1', 'that one is the first');
+DELETE FROM clinicq.outbox WHERE id = 0;
 SELECT is(tap.act('admin', 'SELECT string_agg(webhook || '' '' || waiting, '','' ORDER BY webhook) FROM clinicq.webhooks()'), '1 1,2 1', 'how many wait');
 SELECT is(tap.act('admin', 'SELECT clinicq.remove_webhook(1)'), '', 'an endpoint goes');
 SELECT is((SELECT count(*) FROM clinicq.outbox WHERE webhook_id = 1), 0::bigint, 'with what waited for it');
