@@ -16,6 +16,7 @@
 #include "message.h"
 #include "outbox.h"
 #include "own_lock.h"
+#include "password_reset.h"
 #include "query.h"
 #include "setting.h"
 #include "utils/array.h"
@@ -29,6 +30,7 @@ PG_FUNCTION_INFO_V1(clinicq_delivery_failed);
 PG_FUNCTION_INFO_V1(clinicq_delivery_image);
 
 #define TAKEN_MAX  1000
+#define TIDY_ROWS  100 /* removed each time where no keeper does it */
 #define PIECE_MAX  1048576
 #define ERROR_MAX  500
 #define RETRY_MAX  86400
@@ -324,6 +326,12 @@ static void take(Channel channel, int32 most, ReturnSetInfo *result) {
     }
 }
 
+static void do_for_keeper(void) {
+    summaries_add();
+    outbox_purge(TIDY_ROWS);
+    password_reset_purge(TIDY_ROWS);
+}
+
 Datum clinicq_take_deliveries(PG_FUNCTION_ARGS) {
     ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
     Datum *channels, *most;
@@ -342,7 +350,7 @@ Datum clinicq_take_deliveries(PG_FUNCTION_ARGS) {
     InitMaterializedSRF(fcinfo, 0);
     SPI_connect();
     if (!keeper_is_running())
-        summaries_add();
+        do_for_keeper();
     for (int i = 0; i < count; i++) {
         Channel channel;
 

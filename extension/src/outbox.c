@@ -44,11 +44,14 @@ QUERY(delivery_retry,
 QUERY(deliveries_dead,
       "SELECT id, channel, purpose, attempts, last_error, created_at, ended_at FROM clinicq.outbox"
       " WHERE state = 'dead' ORDER BY id DESC");
-QUERY(deliveries_purge,
-      "DELETE FROM clinicq.outbox WHERE id IN (SELECT id FROM clinicq.outbox"
-      "  WHERE state = 'done' AND ended_at < now() - make_interval(days => $1) AND image_id IS NULL"
-      "  ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
-      INT4OID, INT4OID);
+/* What could not be removed outside stays until it is. */
+QUERY(
+    deliveries_purge,
+    "DELETE FROM clinicq.outbox WHERE id = ANY (ARRAY(SELECT id FROM clinicq.outbox"
+    "  WHERE image_id IS NULL AND (state = 'done' OR state = 'dead' AND purpose <> 'remove_image')"
+    "  AND ended_at < now() - make_interval(days => $1)"
+    "  ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
+    INT4OID, INT4OID);
 /* Whoever is just taking one has taken it, or has not, when it is looked what there is to remove.
  */
 QUERY(deliveries_hold,

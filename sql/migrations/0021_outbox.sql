@@ -67,8 +67,8 @@ CREATE UNIQUE INDEX outbox_of_image ON clinicq.outbox (image_id, channel) WHERE 
 COMMENT ON INDEX clinicq.outbox_of_image IS 'An image is stored once, whoever sent it; erasing one.';
 CREATE INDEX outbox_of_visit ON clinicq.outbox (visit_id) WHERE visit_id IS NOT NULL;
 COMMENT ON INDEX clinicq.outbox_of_visit IS 'Erasing a patient.';
-CREATE INDEX outbox_ended ON clinicq.outbox (ended_at) WHERE state = 'done';
-COMMENT ON INDEX clinicq.outbox_ended IS 'Removing what was done long ago.';
+CREATE INDEX outbox_ended ON clinicq.outbox (ended_at) WHERE image_id IS NULL AND ended_at IS NOT NULL;
+COMMENT ON INDEX clinicq.outbox_ended IS 'Removing what ended long ago.';
 CREATE INDEX outbox_dead ON clinicq.outbox (id) WHERE state = 'dead';
 COMMENT ON INDEX clinicq.outbox_dead IS 'Deliveries that were given up; the gauges.';
 

@@ -149,6 +149,17 @@ SELECT tap.later() \g /dev/null
 SELECT is(tap.take('s3'), '12.1', 'but not where the same image has come again since');
 SELECT is(tap.row_of(11), 'done 0 {"withheld": "the image is stored again"}', 'and its removal is withheld');
 
+-- What ended long ago is removed, by who takes deliveries where there is no keeper; not what could not be removed outside.
+CREATE FUNCTION tap.kept() RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(purpose || ' ' || state, ', ' ORDER BY id) FROM clinicq.outbox WHERE id > 100
+$$;
+INSERT INTO clinicq.outbox (id, channel, purpose, image_id, state, ended_at) OVERRIDING SYSTEM VALUE SELECT n, c, p, i, s, CASE WHEN s IN ('done', 'dead') THEN now() - age * interval '1 day' END
+FROM (VALUES (101, 'sms', 'manual', NULL, 'done', 31), (102, 'sms', 'manual', NULL, 'dead', 31), (103, 'sms', 'manual', NULL, 'dead', 29), (104, 's3', 'remove_image', NULL, 'done', 31),
+    (105, 's3', 'remove_image', NULL, 'dead', 31), (106, 'drive', 'image', (SELECT max(id) FROM clinicq.image), 'done', 31), (107, 'email', 'manual', NULL, 'failed', NULL)) AS t (n, c, p, i, s, age);
+SELECT is(tap.take('webhook'), '6.3', 'with the next that is taken');
+SELECT is(tap.kept(), 'manual dead, remove_image dead, image done, manual failed', 'old ones are gone');
+DELETE FROM clinicq.outbox WHERE id > 100;
+
 -- Over HTTP.
 SELECT is(tap.ask('GET /api/deliveries/', NULL, NULL, '{"state": "dead"}')->'body'->'results'->0 @> '{"id": 3, "channel": "email", "purpose": "manual", "state": "dead", "attempts": 2, "last_error": "no such mailbox", "result": null, "visit": null, "webhook": null, "next_attempt_at": null}', true, 'the list, by state');
 SELECT is(tap.ask('GET /api/deliveries/', NULL, NULL, '{"channel": "sms"}')->'body'->'results'->0->'result', '{"sid": "SM1"}', 'by channel');
