@@ -22,8 +22,9 @@ PG_FUNCTION_INFO_V1(clinicq_enqueue_delivery);
 PG_FUNCTION_INFO_V1(clinicq_retry_delivery);
 PG_FUNCTION_INFO_V1(clinicq_dead_deliveries);
 
-#define NOTICES  "clinicq_outbox"
-#define BODY_MAX 20000 /* characters */
+#define NOTICES     "clinicq_outbox"
+#define BODY_MAX    20000 /* characters */
+#define PAYLOAD_MAX 65000 /* bytes; the table has room for what attempts add */
 
 static const char *const names[CHANNEL_COUNT] = {
     [CHANNEL_DRIVE] = "drive", [CHANNEL_S3] = "s3",           [CHANNEL_SMS] = "sms",
@@ -335,12 +336,14 @@ Datum clinicq_enqueue_delivery(PG_FUNCTION_ARGS) {
     else if (!channel_is_on(channel))
         faults_add(fields.faults, "channel", "is not set up: see %s_... in clinicq.settings()",
                    names[channel]);
+    payload = DatumGetCString(DirectFunctionCall1(jsonb_out, PG_GETARG_DATUM(1)));
     if (!JB_ROOT_IS_OBJECT(fields.object))
         faults_add(fields.faults, "payload", "must be an object");
+    else if (strlen(payload) > PAYLOAD_MAX)
+        faults_add(fields.faults, "payload", "must have at most %d bytes", PAYLOAD_MAX);
     faults_raise(fields.faults);
     SPI_connect();
     check_payload(channel, &fields, &refs);
-    payload = DatumGetCString(DirectFunctionCall1(jsonb_out, PG_GETARG_DATUM(1)));
     id = outbox_add(channel, refs.image_id != 0 ? "image" : "manual",
                     refs.image_id != 0 ? NULL : payload, &refs);
     SPI_finish();

@@ -33,9 +33,10 @@ $$;
 SELECT is(tap.enqueue('sms', '{"to": "+923001234567", "body": "x"}'), '22023: channel: is not set up: see sms_... in clinicq.settings()', 'a channel that is not set up');
 SELECT tap.act('admin', format('SELECT clinicq.set_setting(%L, %L)', n, v)) FROM (VALUES ('sms_account', 'AC1'), ('sms_from', '+14155550100'), ('email_server', 'smtp://127.0.0.1:25'),
     ('email_from', 'clinic@clinic.example'), ('drive_folder', 'f'), ('s3_endpoint', 'https://s3.example'), ('s3_bucket', 'b')) AS s (n, v) \g /dev/null
-SELECT is(tap.enqueue(c, p), e, c || ' ' || p) FROM (VALUES
+SELECT is(tap.enqueue(c, p), e, left(c || ' ' || p, 100)) FROM (VALUES
     ('fax', '{}', '22023: channel: must be one of: drive, s3, sms, email, webhook'),
     ('sms', '[]', '22023: payload: must be an object'),
+    ('email', '{"to": "a@b.example", "subject": "s", "body": "' || repeat('😀', 16400) || '"}', '22023: payload: must have at most 65000 bytes'),
     ('sms', '{}', '22023: to: is required; body: is required'),
     ('sms', '{"to": "0300", "body": ""}', '22023: to: must be a number with its country in front, such as +923001234567; body: must have 1 to 1600 characters'),
     ('email', '{"to": "x", "subject": null, "body": 5}', '22023: to: must be an address of e-mail such as name@clinic.example; subject: must not be null'),
