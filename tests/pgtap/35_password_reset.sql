@@ -125,6 +125,10 @@ SELECT is(tap.confirm(:'token'), '204', 'but let in again');
 SELECT is(tap.ask(), :'same', 'the third within an hour');
 SELECT tap.token() AS token \gset
 DELETE FROM clinicq.signing_key WHERE name = 'reset';
+SELECT is(tap.confirm(:'token'), '400 ' || :'void', 'without a key no link is any good');
+UPDATE clinicq.password_reset SET created_at = created_at - interval '1 hour';
+SELECT is(tap.ask(), :'same', 'nor one that is asked for');
+SELECT is((SELECT count(*) FROM tap.mail()), 0::bigint, 'which is not sent, and keeps no other delivery from being taken');
 CALL clinicq.migrate();
 SELECT is(tap.confirm(:'token'), '400 ' || :'void', 'another key makes all void');
 
