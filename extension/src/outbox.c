@@ -39,8 +39,8 @@ QUERY(delivery_insert,
       TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID);
 QUERY(delivery_lock, "SELECT state FROM clinicq.outbox WHERE id = $1 FOR NO KEY UPDATE", INT8OID);
 QUERY(delivery_retry,
-      "UPDATE clinicq.outbox SET state = 'failed', next_attempt_at = now(), due_since = now(),"
-      " ended_at = NULL WHERE id = $1",
+      "UPDATE clinicq.outbox SET state = CASE attempts WHEN 0 THEN 'pending' ELSE 'failed' END,"
+      " next_attempt_at = now(), due_since = now(), ended_at = NULL WHERE id = $1",
       INT8OID);
 QUERY(deliveries_dead,
       "SELECT id, channel, purpose, attempts, last_error, created_at, ended_at FROM clinicq.outbox"

@@ -80,6 +80,8 @@ SELECT is(tap.act('admin', 'SELECT clinicq.retry_delivery(99)'), 'P0002: no deli
 
 -- Pauses and giving up.
 SELECT is(tap.enqueue('email', '{"to": "a@b.example", "subject": "s", "body": "b"}'), '3', 'an e-mail');
+SELECT is(tap.act('admin', 'SELECT clinicq.retry_delivery(3)'), '', 'which waits');
+SELECT is(tap.row_of(3), 'pending 0', 'has not failed');
 SELECT is(tap.take('email'), '3.1', 'is taken');
 SELECT is(tap.deliverer('SELECT clinicq_api.delivery_failed(3, 1, ''wait'', 1000, false)'), 'true', 'the far side asks for time');
 SELECT is((SELECT round(extract(epoch FROM next_attempt_at - now()) / 10) FROM clinicq.outbox WHERE id = 3), 100::numeric, 'and gets it');
