@@ -172,12 +172,14 @@ SELECT is(tap.ask('GET /api/deliveries/{id}/', '{99}')->>'sqlstate', 'P0002', 'n
 SELECT is(tap.ask('POST /api/deliveries/{id}/retry/', '{3}')->'body'->>'state', 'failed', 'tried again');
 SELECT is((SELECT count(*) FROM clinicq.outbox WHERE tap.ask('GET /api/deliveries/{id}/', ARRAY[id::text])::text ~ '923001234567|Grüße|a@b.example'), 0::bigint, 'nothing of what was sent is shown');
 SELECT is(tap.ask('POST /api/webhooks/', NULL, '{"url": "https://c.example/", "moves": ["start", "done"], "queues": ["1"]}')->'body' @> '{"url": "https://c.example/", "moves": ["start", "done"], "queues": [1], "enabled": true, "waiting": 0}', true, 'a webhook');
+SELECT is(tap.ask('POST /api/webhooks/', NULL, '{"url": "https://d.example/", "moves": [], "queues": []}')->'body' @> '{"moves": [], "queues": []}', true, 'one that is told of all');
+DELETE FROM clinicq.webhook WHERE url = 'https://d.example/';
 SELECT is(tap.ask('POST /api/webhooks/', NULL, '{}')->>'detail', '{"url":["is required"]}', 'one without an address');
 SELECT is(tap.ask('POST /api/webhooks/', NULL, '{"url": "x", "moves": "start", "queues": [1.5]}')->>'detail',
     '{"moves":["must be an array of moves, as [\"start\", \"done\"]"],"queues":["must be an array of 1 to 50 whole numbers"],"url":["must be an address such as https://clinic.example/path; http is for this machine only"]}', 'all that is wrong with one');
 SELECT is(tap.ask('POST /api/webhooks/', NULL, '{"url": "https://c.example", "moves": [1]}')->>'detail', '{"moves":["must be an array of up to 32 moves"]}', 'moves that are none');
 SELECT is(tap.ask('GET /api/webhooks/')->'body'->0->>'id', '2', 'the list of them');
 SELECT is(tap.ask('DELETE /api/webhooks/{id}/', '{3}')->>'status', '204', 'one less');
-SELECT is((SELECT string_agg(action, ' ' ORDER BY id) FROM clinicq.audit_event WHERE entity = 'webhook'), 'INSERT INSERT DELETE INSERT DELETE', 'all of that is in the audit log');
+SELECT is((SELECT string_agg(action, ' ' ORDER BY id) FROM clinicq.audit_event WHERE entity = 'webhook'), 'INSERT INSERT DELETE INSERT INSERT DELETE DELETE', 'all of that is in the audit log');
 
 SELECT * FROM finish();
