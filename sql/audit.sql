@@ -33,6 +33,6 @@ CREATE FUNCTION clinicq_audit.patient_history(registration_number text,
 LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'clinicq_patient_history';
 COMMENT ON FUNCTION clinicq_audit.patient_history(text) IS
-    'Who looked at a patient, who tried to, what changed and by whom: the events of the record, its visits and who may see it, the oldest first; a removed patient''s too. '
+    'Who looked at a patient, who tried to, what changed and by whom: the events of the record, its visits, how to reach the patient and who may see it, the oldest first; a removed patient''s too. '
     'Columns as of clinicq_audit.event. Who is no auditor gets changes as NULL where they would show a restricted patient. Reading it is a look (outcome history). '
     'Errors: P0002 no such patient. Who: admin, auditor.';

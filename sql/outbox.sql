@@ -68,7 +68,7 @@ CREATE FUNCTION clinicq_api.delivery_done(id bigint, attempt integer, result jso
 LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'clinicq_delivery_done';
 COMMENT ON FUNCTION clinicq_api.delivery_done(bigint, integer, jsonb) IS
-    'The far side has it. result: what it told; of drive file_id and url. False where the deliverer had lost it, or has said so before. Errors: 55000. Who: the deliverer.';
+    'The far side has it. result: what it told; of drive file_id and url. False where the deliverer had lost it; to say it again changes nothing. Errors: 55000. Who: the deliverer.';
 
 CREATE FUNCTION clinicq_api.delivery_failed(id bigint, attempt integer, error text, retry_after integer, permanent boolean) RETURNS boolean
 LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -41,13 +41,17 @@ typedef enum EventFilter {
         TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INETOID, TEXTOID, TEXTOID, TEXTARRAYOID, \
         TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8OID, INT8OID
 
-/* EVENT_COLUMNS as the actor may see them: searches too tell of patients. */
-#define EVENT_COLUMNS_SHOWN                                                              \
-    "e.id, e.at, e.transaction_id, e.actor_id, e.actor_name, e.roles, e.door, e.client," \
-    " e.request_id, e.action, e.entity, e.entity_id,"                                    \
-    " CASE WHEN $1 AND e.entity = 'patient' AND (e.entity_id IS NULL OR EXISTS (SELECT"  \
-    "  FROM clinicq.patient p WHERE p.id = e.entity_id::bigint AND p.restricted"         \
-    "  AND (p.id = ANY ($2)) IS NOT TRUE)) THEN NULL ELSE e.changes END, e.outcome"
+/* EVENT_COLUMNS as the actor may see them: searches too tell of patients, and how to reach them. */
+#define EVENT_COLUMNS_SHOWN                                                               \
+    "e.id, e.at, e.transaction_id, e.actor_id, e.actor_name, e.roles, e.door, e.client,"  \
+    " e.request_id, e.action, e.entity, e.entity_id,"                                     \
+    " CASE WHEN $1 AND (e.entity = 'patient' AND (e.entity_id IS NULL OR EXISTS (SELECT"  \
+    "  FROM clinicq.patient p WHERE p.id = e.entity_id::bigint AND " EVENT_KEPT_BACK "))" \
+    "  OR e.entity = 'visit_contact' AND EXISTS (SELECT FROM clinicq.visit v"             \
+    "  JOIN clinicq.patient p ON p.id = v.patient_id"                                     \
+    "  WHERE v.id = e.entity_id::bigint AND " EVENT_KEPT_BACK "))"                        \
+    "  THEN NULL ELSE e.changes END, e.outcome"
+#define EVENT_KEPT_BACK "p.restricted AND (p.id = ANY ($2)) IS NOT TRUE"
 
 #define EVENT_IN_BOUNDS                                                     \
     "e.at >= coalesce($3, '-infinity') AND e.at < coalesce($4, 'infinity')" \
@@ -60,7 +64,7 @@ typedef enum EventFilter {
 #define EVENT_OF_KEYS                                                                                        \
     "SELECT * FROM clinicq_audit.event e WHERE e.entity_id = ANY ($19) AND ($15 IS NULL"                     \
     " OR e.entity = 'patient' AND e.entity_id = $15"                                                         \
-    " OR e.entity = 'visit' AND e.entity_id = ANY ($16)"                                                     \
+    " OR e.entity IN ('visit', 'visit_contact') AND e.entity_id = ANY ($16)"                                 \
     " OR e.entity = 'patient_access' AND e.entity_id = ANY ($17)"                                            \
     " OR (e.entity = 'prescription'"                                                                         \
     "  OR e.action = 'REFUSED' AND e.entity LIKE '% /api/prescriptions/%')"                                  \

@@ -15,6 +15,8 @@
 #include "mb/pg_wchar.h"
 #include "message.h"
 #include "outbox.h"
+#include "own_lock.h"
+#include "password_reset.h"
 #include "query.h"
 #include "setting.h"
 #include "utils/array.h"
@@ -28,6 +30,7 @@ PG_FUNCTION_INFO_V1(clinicq_delivery_failed);
 PG_FUNCTION_INFO_V1(clinicq_delivery_image);
 
 #define TAKEN_MAX  1000
+#define TIDY_ROWS  100 /* removed each time where no keeper does it */
 #define PIECE_MAX  1048576
 #define ERROR_MAX  500
 #define RETRY_MAX  86400
@@ -44,14 +47,17 @@ QUERY(deliveries_take,
       "  AND state IN ('pending', 'sending', 'failed') AND next_attempt_at <= now()"
       "  ORDER BY next_attempt_at, id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED) " TAKE,
       TEXTOID, INT4OID, INT4OID);
-/* The first of each endpoint, and no other while that is not done. */
+/* The first of each endpoint, and no other while that is not done; nor one that comes before it and
+ * was committed after it had been taken. */
 QUERY(deliveries_take_first,
       "WITH due AS (SELECT o.id FROM clinicq.webhook w CROSS JOIN LATERAL"
       "  (SELECT f.id FROM clinicq.outbox f WHERE f.webhook_id = w.id"
       "   AND f.state IN ('pending', 'sending', 'failed') ORDER BY f.id LIMIT 1) AS first"
       "  JOIN clinicq.outbox o ON o.id = first.id"
       "  WHERE $1 = 'webhook' AND o.state IN ('pending', 'sending', 'failed')"
-      "  AND o.next_attempt_at <= now()"
+      "  AND o.next_attempt_at <= now() AND NOT EXISTS (SELECT FROM clinicq.outbox s"
+      "   WHERE s.channel = 'webhook' AND s.state = 'sending' AND s.next_attempt_at > now()"
+      "   AND s.webhook_id = w.id)"
       "  ORDER BY o.next_attempt_at LIMIT $2 FOR NO KEY UPDATE OF o SKIP LOCKED) " TAKE,
       TEXTOID, INT4OID, INT4OID);
 QUERY(delivery_withhold,
@@ -72,6 +78,12 @@ QUERY(delivery_renew,
       "UPDATE clinicq.outbox SET next_attempt_at = now() + make_interval(secs => $3)"
       " WHERE id = $1 AND attempts = $2 AND state = 'sending'",
       INT8OID, INT4OID, INT4OID);
+/* An image is locked before its delivery, as by who erases it. */
+QUERY(image_lock,
+      "SELECT FROM clinicq.image WHERE id ="
+      " (SELECT image_id FROM clinicq.outbox WHERE id = $1 AND channel = 'drive')"
+      " FOR NO KEY UPDATE",
+      INT8OID);
 /* A call back of the far side may have said more, and earlier. */
 QUERY(delivery_end,
       "UPDATE clinicq.outbox SET state = 'done', ended_at = coalesce(ended_at, now()),"
@@ -279,12 +291,18 @@ static void withhold(int64 id, const char *reason) {
     query_write(&delivery_withhold, args, NULL);
 }
 
+/* What is due; of webhooks nothing while another one takes theirs, which has to be seen. */
+static uint64 take_due(Channel channel, const Datum *args) {
+    if (channel != CHANNEL_WEBHOOK)
+        return query_write(&deliveries_take, args, NULL);
+    return own_lock_try(LOCK_WEBHOOKS, 0) ? query_write(&deliveries_take_first, args, NULL) : 0;
+}
+
 static void take(Channel channel, int32 most, ReturnSetInfo *result) {
     Datum args[3] = {CStringGetTextDatum(channel_name(channel)),
                      Int32GetDatum(Min(most, TAKEN_MAX)),
                      Int32GetDatum(setting_int(SETTING_OUTBOX_LEASE_SECONDS))};
-    uint64 rows = query_write(
-        channel == CHANNEL_WEBHOOK ? &deliveries_take_first : &deliveries_take, args, NULL);
+    uint64 rows = take_due(channel, args);
     Taken *taken = read_taken(rows);
 
     for (uint64 i = 0; i < rows; i++) {
@@ -308,6 +326,12 @@ static void take(Channel channel, int32 most, ReturnSetInfo *result) {
     }
 }
 
+static void do_for_keeper(void) {
+    summaries_add();
+    outbox_purge(TIDY_ROWS);
+    password_reset_purge(TIDY_ROWS);
+}
+
 Datum clinicq_take_deliveries(PG_FUNCTION_ARGS) {
     ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
     Datum *channels, *most;
@@ -326,7 +350,7 @@ Datum clinicq_take_deliveries(PG_FUNCTION_ARGS) {
     InitMaterializedSRF(fcinfo, 0);
     SPI_connect();
     if (!keeper_is_running())
-        summaries_add();
+        do_for_keeper();
     for (int i = 0; i < count; i++) {
         Channel channel;
 
@@ -365,6 +389,7 @@ Datum clinicq_delivery_done(PG_FUNCTION_ARGS) {
 
     require_attempt(fcinfo);
     SPI_connect();
+    query_write(&image_lock, args, NULL);
     had = query_write(&delivery_end, args, PG_ARGISNULL(2) ? "  n" : NULL) > 0;
     if (had && strcmp(row_text(0, 1), "drive") == 0 && !row_isnull(0, 2) && !PG_ARGISNULL(2)) {
         Datum stored[2] = {Int64GetDatum(row_int64(0, 2)), args[2]};

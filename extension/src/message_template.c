@@ -153,6 +153,8 @@ static void check(Faults *faults, const char *purpose, const char *channel, cons
                                                          : "must be sms or email");
     if (length < 2 || length > 3 || strspn(language, "abcdefghijklmnopqrstuvwxyz") != length)
         faults_add(faults, "language", "must be a code of ISO 639, as en");
+    else if (found >= 0 && !purposes[found].by_sms && strcmp(language, "en") != 0)
+        faults_add(faults, "language", "must be en: users get no other");
     if (is_email != (subject != NULL))
         faults_add(faults, "subject", is_email ? "is required of an e-mail" : "is of e-mails only");
     check_text(faults, "body", body, BODY_MAX, true);
@@ -160,6 +162,8 @@ static void check(Faults *faults, const char *purpose, const char *channel, cons
         check_text(faults, "subject", subject, SUBJECT_MAX, false);
     if (found >= 0) {
         check_placeholders(faults, "body", body, found);
+        if (strcmp(purpose, "password_reset") == 0 && strstr(body, "{link}") == NULL)
+            faults_add(faults, "body", "must have a {link}");
         check_placeholders(faults, "subject", subject ? subject : "", found);
     }
 }

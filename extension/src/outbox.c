@@ -22,8 +22,9 @@ PG_FUNCTION_INFO_V1(clinicq_enqueue_delivery);
 PG_FUNCTION_INFO_V1(clinicq_retry_delivery);
 PG_FUNCTION_INFO_V1(clinicq_dead_deliveries);
 
-#define NOTICES  "clinicq_outbox"
-#define BODY_MAX 20000 /* characters */
+#define NOTICES     "clinicq_outbox"
+#define BODY_MAX    20000 /* characters */
+#define PAYLOAD_MAX 65000 /* bytes; the table has room for what attempts add */
 
 static const char *const names[CHANNEL_COUNT] = {
     [CHANNEL_DRIVE] = "drive", [CHANNEL_S3] = "s3",           [CHANNEL_SMS] = "sms",
@@ -38,17 +39,24 @@ QUERY(delivery_insert,
       TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID);
 QUERY(delivery_lock, "SELECT state FROM clinicq.outbox WHERE id = $1 FOR NO KEY UPDATE", INT8OID);
 QUERY(delivery_retry,
-      "UPDATE clinicq.outbox SET state = 'failed', next_attempt_at = now(), due_since = now(),"
-      " ended_at = NULL WHERE id = $1",
+      "UPDATE clinicq.outbox SET state = CASE attempts WHEN 0 THEN 'pending' ELSE 'failed' END,"
+      " next_attempt_at = now(), due_since = now(), ended_at = NULL WHERE id = $1",
       INT8OID);
 QUERY(deliveries_dead,
       "SELECT id, channel, purpose, attempts, last_error, created_at, ended_at FROM clinicq.outbox"
       " WHERE state = 'dead' ORDER BY id DESC");
-QUERY(deliveries_purge,
-      "DELETE FROM clinicq.outbox WHERE id IN (SELECT id FROM clinicq.outbox"
-      "  WHERE state = 'done' AND ended_at < now() - make_interval(days => $1) AND image_id IS NULL"
-      "  ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
-      INT4OID, INT4OID);
+/* What could not be removed outside stays until it is. */
+QUERY(
+    deliveries_purge,
+    "DELETE FROM clinicq.outbox WHERE id = ANY (ARRAY(SELECT id FROM clinicq.outbox"
+    "  WHERE image_id IS NULL AND (state = 'done' OR state = 'dead' AND purpose <> 'remove_image')"
+    "  AND ended_at < now() - make_interval(days => $1)"
+    "  ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
+    INT4OID, INT4OID);
+/* Whoever is just taking one has taken it, or has not, when it is looked what there is to remove.
+ */
+QUERY(deliveries_hold,
+      "SELECT FROM clinicq.outbox WHERE image_id = ANY ($1) ORDER BY id FOR UPDATE", INT8ARRAYOID);
 /* What an attempt still under way may bring is taken away after it. */
 QUERY(images_remove,
       "INSERT INTO clinicq.outbox (channel, purpose, payload, next_attempt_at)"
@@ -198,6 +206,7 @@ void outbox_add_image(int64 image_id) {
 }
 
 void outbox_remove_images(Datum images) {
+    query_write(&deliveries_hold, &images, NULL);
     query_write(&images_remove, &images, NULL);
 }
 
@@ -327,12 +336,14 @@ Datum clinicq_enqueue_delivery(PG_FUNCTION_ARGS) {
     else if (!channel_is_on(channel))
         faults_add(fields.faults, "channel", "is not set up: see %s_... in clinicq.settings()",
                    names[channel]);
+    payload = DatumGetCString(DirectFunctionCall1(jsonb_out, PG_GETARG_DATUM(1)));
     if (!JB_ROOT_IS_OBJECT(fields.object))
         faults_add(fields.faults, "payload", "must be an object");
+    else if (strlen(payload) > PAYLOAD_MAX)
+        faults_add(fields.faults, "payload", "must have at most %d bytes", PAYLOAD_MAX);
     faults_raise(fields.faults);
     SPI_connect();
     check_payload(channel, &fields, &refs);
-    payload = DatumGetCString(DirectFunctionCall1(jsonb_out, PG_GETARG_DATUM(1)));
     id = outbox_add(channel, refs.image_id != 0 ? "image" : "manual",
                     refs.image_id != 0 ? NULL : payload, &refs);
     SPI_finish();

@@ -43,7 +43,7 @@ extern int64 outbox_add(Channel channel, const char *purpose, const char *payloa
 /* An image is to be stored outside, where the setting image_store says so. */
 extern void outbox_add_image(int64 image_id);
 
-/* Images are about to be erased, an int8[]: what is stored of them outside goes too. */
+/* Images are about to be erased, an int8[], and locked: what is stored of them outside goes too. */
 extern void outbox_remove_images(Datum images);
 
 /* Lets one be tried now. P0002: none; QC409: it is done, or being sent. */
@@ -52,7 +52,7 @@ extern void outbox_retry(int64 id);
 /* Deliveries about visits of a patient go. For erasing. */
 extern void outbox_erase(int64 patient_id);
 
-/* Removes up to so many that were done outbox_keep_days ago; how many it were. */
+/* Removes up to so many that ended outbox_keep_days ago; how many it were. */
 extern uint64 outbox_purge(int32 limit);
 
 /* Of the keeper: tells those who deliver that something was written since it last did. */

@@ -212,7 +212,12 @@ static Datum read_moves(Fields *fields) {
     return makeArrayResult(moves, CurrentMemoryContext);
 }
 
-/* The ids of the queues, or none where the field is absent. */
+static bool is_empty_array(const JsonbValue *value) {
+    return value->type == jbvBinary && JsonContainerIsArray(value->val.binary.data) &&
+           JsonContainerSize(value->val.binary.data) == 0;
+}
+
+/* The ids of the queues, or none where the field is absent, or empty as it is shown. */
 static Datum read_queues(Fields *fields) {
     JsonbValue found;
     int64 ids[QUEUES_MAX];
@@ -221,7 +226,7 @@ static Datum read_queues(Fields *fields) {
 
     if (fields->object != NULL &&
         getKeyJsonValueFromContainer(&fields->object->root, "queues", 6, &found) != NULL &&
-        found.type != jbvNull)
+        found.type != jbvNull && !is_empty_array(&found))
         field_ids(fields, "queues", ids, QUEUES_MAX, &count);
     for (int i = 0; i < count; i++)
         elements[i] = Int64GetDatum(ids[i]);

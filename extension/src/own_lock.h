@@ -15,7 +15,8 @@ typedef enum OwnLock {
     LOCK_PATIENT_INPUT,
     LOCK_IDEMPOTENCY_KEY,
     LOCK_IMAGE,
-    LOCK_PASSWORD_RESET
+    LOCK_PASSWORD_RESET,
+    LOCK_WEBHOOKS
 } OwnLock;
 
 /* Of this database. What runs after it in READ COMMITTED sees what the one before has done. */

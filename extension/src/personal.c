@@ -33,8 +33,8 @@ QUERY(patient_erase,
       INT8OID);
 QUERY(personal_erase,
       "DELETE FROM clinicq.audit_personal WHERE entity = 'patient' AND entity_id = $1"
-      " OR entity = 'visit_contact' AND entity_id IN"
-      "  (SELECT id::text FROM clinicq.visit WHERE patient_id = $1::bigint)",
+      " OR entity = 'visit_contact' AND entity_id ="
+      "  ANY (ARRAY(SELECT id::text FROM clinicq.visit WHERE patient_id = $1::bigint))",
       TEXTOID);
 /* Terms of searches that are part of a name or number that the patient had, or hold one. */
 QUERY(

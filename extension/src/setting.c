@@ -190,7 +190,7 @@ static const SettingRule rules[SETTING_COUNT] = {
     [SETTING_OUTBOX_KEEP_DAYS] =
         {"outbox_keep_days", "30", .min = 1, .max = 3650,
          .description =
-             "Days that a delivery is kept after it was done; those of images are kept as long as the image."},
+             "Days that a delivery is kept after it was done or given up; those of images are kept as long as the image."},
     [SETTING_NEAR_PLACES] =
         {"near_places", "3", .min = 1, .max = 50,
          .description =

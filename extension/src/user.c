@@ -31,6 +31,8 @@ QUERY(user_insert,
       " (username, password_hash, roles, password_expired, is_demo, email)"
       " VALUES ($1, $2, $3, $4, $5, nullif($6, '')) RETURNING id",
       TEXTOID, TEXTOID, TEXTARRAYOID, BOOLOID, BOOLOID, TEXTOID);
+QUERY(email_taken, "SELECT FROM clinicq.app_user WHERE lower(email) = lower($1) AND id <> $2",
+      TEXTOID, INT8OID);
 QUERY(user_name, "SELECT username FROM clinicq.app_user WHERE id = $1", INT8OID);
 QUERY(user_password, "SELECT password_hash FROM clinicq.app_user WHERE id = $1", INT8OID);
 QUERY(user_by_name, "SELECT id FROM clinicq.app_user WHERE username = $1", TEXTOID);
@@ -84,6 +86,17 @@ char *user_check_email(Faults *faults, const char *email) {
     return trimmed;
 }
 
+/* As the index says it, but that would write the address into the server's log. user_id: 0 of a new
+ * user. */
+static void refuse_taken(const char *email, int64 user_id) {
+    Datum args[2] = {CStringGetTextDatum(email ? email : ""), Int64GetDatum(user_id)};
+
+    if (query_write(&email_taken, args, NULL) > 0)
+        ereport(ERROR, errcode(ERRCODE_UNIQUE_VIOLATION),
+                errmsg("another user has this e-mail address"),
+                errhint("No two users share one: whoever reads it can set their password."));
+}
+
 int64 user_create(const char *username, const char *password, uint32 roles, uint32 flags,
                   const char *email) {
     Datum args[6] = {CStringGetTextDatum(username),
@@ -93,6 +106,7 @@ int64 user_create(const char *username, const char *password, uint32 roles, uint
                      BoolGetDatum((flags & USER_DEMO) != 0),
                      CStringGetTextDatum(email ? email : "")};
 
+    refuse_taken(email, 0);
     query_write(&user_insert, args, NULL);
     return row_int64(0, 1);
 }
@@ -133,6 +147,7 @@ void user_set_email(int64 user_id, const char *email) {
     Datum args[2] = {Int64GetDatum(user_id), CStringGetTextDatum(email ? email : "")};
 
     lock_user(user_id);
+    refuse_taken(email, user_id);
     query_write(&user_update_email, args, NULL);
 }
 

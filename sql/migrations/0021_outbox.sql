@@ -42,7 +42,7 @@ CREATE TABLE clinicq.outbox (
     CHECK (image_id IS NULL OR channel IN ('drive', 's3'))
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE clinicq.outbox IS 'Deliveries to the outside: a row each, written by the transaction that causes it, sent by clinicq-shim deliver.';
-COMMENT ON COLUMN clinicq.outbox.id IS 'Key; what goes to one webhook goes in this order.';
+COMMENT ON COLUMN clinicq.outbox.id IS 'Key; what goes to one webhook goes in this order, as far as it is committed.';
 COMMENT ON COLUMN clinicq.outbox.channel IS 'drive, s3, sms, email or webhook.';
 COMMENT ON COLUMN clinicq.outbox.purpose IS 'What it is about: image, remove_image, turn_near, room, password_reset, daily_summary, visit, manual.';
 COMMENT ON COLUMN clinicq.outbox.state IS 'pending: not tried yet. sending: a deliverer has it until next_attempt_at. failed: will be tried again. done. dead: given up.';
@@ -67,8 +67,8 @@ CREATE UNIQUE INDEX outbox_of_image ON clinicq.outbox (image_id, channel) WHERE 
 COMMENT ON INDEX clinicq.outbox_of_image IS 'An image is stored once, whoever sent it; erasing one.';
 CREATE INDEX outbox_of_visit ON clinicq.outbox (visit_id) WHERE visit_id IS NOT NULL;
 COMMENT ON INDEX clinicq.outbox_of_visit IS 'Erasing a patient.';
-CREATE INDEX outbox_ended ON clinicq.outbox (ended_at) WHERE state = 'done';
-COMMENT ON INDEX clinicq.outbox_ended IS 'Removing what was done long ago.';
+CREATE INDEX outbox_ended ON clinicq.outbox (ended_at) WHERE image_id IS NULL AND ended_at IS NOT NULL;
+COMMENT ON INDEX clinicq.outbox_ended IS 'Removing what ended long ago.';
 CREATE INDEX outbox_dead ON clinicq.outbox (id) WHERE state = 'dead';
 COMMENT ON INDEX clinicq.outbox_dead IS 'Deliveries that were given up; the gauges.';
 

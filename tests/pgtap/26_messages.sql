@@ -162,6 +162,7 @@ SELECT is(tap.act('admin', s), e, s) FROM (VALUES
     ($$ SELECT clinicq.change_message_template('x', 'fax', 'E', '', E'a\nb') $$, '22023: purpose: must be turn_near, room, desk, password_reset or daily_summary; channel: must be sms or email; language: must be a code of ISO 639, as en; subject: is of e-mails only; body: must have 1 to 2000 characters; subject: must not contain control characters'),
     ($$ SELECT clinicq.change_message_template('room', 'email', 'en', 'Come') $$, '22023: subject: is required of an e-mail'),
     ($$ SELECT clinicq.change_message_template('password_reset', 'sms', 'en', '{link}') $$, '22023: channel: must be email'),
+    ($$ SELECT clinicq.change_message_template('password_reset', 'email', 'ur', 'x', 'x') $$, '22023: language: must be en: users get no other; body: must have a {link}'),
     (format($$ SELECT clinicq.change_message_template('room', 'sms', 'en', %L) $$, repeat('x', 2001)), '22023: body: must have 1 to 2000 characters'),
     ($$ SELECT clinicq.change_message_template('room', 'sms', 'en', E'a\x01') $$, '22023: body: must not contain control characters')) AS f (s, e);
 UPDATE clinicq.message_template SET body = 'Old' WHERE (purpose, channel, language) = ('desk', 'sms', 'en');

@@ -33,9 +33,10 @@ $$;
 SELECT is(tap.enqueue('sms', '{"to": "+923001234567", "body": "x"}'), '22023: channel: is not set up: see sms_... in clinicq.settings()', 'a channel that is not set up');
 SELECT tap.act('admin', format('SELECT clinicq.set_setting(%L, %L)', n, v)) FROM (VALUES ('sms_account', 'AC1'), ('sms_from', '+14155550100'), ('email_server', 'smtp://127.0.0.1:25'),
     ('email_from', 'clinic@clinic.example'), ('drive_folder', 'f'), ('s3_endpoint', 'https://s3.example'), ('s3_bucket', 'b')) AS s (n, v) \g /dev/null
-SELECT is(tap.enqueue(c, p), e, c || ' ' || p) FROM (VALUES
+SELECT is(tap.enqueue(c, p), e, left(c || ' ' || p, 100)) FROM (VALUES
     ('fax', '{}', '22023: channel: must be one of: drive, s3, sms, email, webhook'),
     ('sms', '[]', '22023: payload: must be an object'),
+    ('email', '{"to": "a@b.example", "subject": "s", "body": "' || repeat('😀', 16400) || '"}', '22023: payload: must have at most 65000 bytes'),
     ('sms', '{}', '22023: to: is required; body: is required'),
     ('sms', '{"to": "0300", "body": ""}', '22023: to: must be a number with its country in front, such as +923001234567; body: must have 1 to 1600 characters'),
     ('email', '{"to": "x", "subject": null, "body": 5}', '22023: to: must be an address of e-mail such as name@clinic.example; subject: must not be null'),
@@ -79,6 +80,8 @@ SELECT is(tap.act('admin', 'SELECT clinicq.retry_delivery(99)'), 'P0002: no deli
 
 -- Pauses and giving up.
 SELECT is(tap.enqueue('email', '{"to": "a@b.example", "subject": "s", "body": "b"}'), '3', 'an e-mail');
+SELECT is(tap.act('admin', 'SELECT clinicq.retry_delivery(3)'), '', 'which waits');
+SELECT is(tap.row_of(3), 'pending 0', 'has not failed');
 SELECT is(tap.take('email'), '3.1', 'is taken');
 SELECT is(tap.deliverer('SELECT clinicq_api.delivery_failed(3, 1, ''wait'', 1000, false)'), 'true', 'the far side asks for time');
 SELECT is((SELECT round(extract(epoch FROM next_attempt_at - now()) / 10) FROM clinicq.outbox WHERE id = 3), 100::numeric, 'and gets it');
@@ -113,6 +116,11 @@ SELECT tap.act('admin', 'SELECT clinicq.retry_delivery(4)') \g /dev/null
 SELECT is(tap.deliverer('SELECT work->>''body'' FROM clinicq_api.take_deliveries(''{webhook}'', ''{5}'')') ~ '^{"type":"visit.start","timestamp":"[-0-9T:.]+Z","data":{"n": 1}}$', true, 'the text that is posted');
 SELECT is(tap.deliverer('SELECT clinicq_api.delivery_done(4, 3, NULL)'), 'true', 'once it is done');
 SELECT is(tap.take('webhook'), '5.1', 'the next goes');
+INSERT INTO clinicq.outbox (id, channel, purpose, webhook_id) OVERRIDING SYSTEM VALUE VALUES (0, 'webhook', 'manual', 1);
+SELECT is(tap.take('webhook'), NULL, 'also where one before it is committed only now');
+SELECT is(tap.deliverer('SELECT clinicq_api.delivery_failed(5, 1, ''HTTP 503'', 3600, false)'), 'true', 'but when it has failed');
+SELECT is(tap.take('webhook'), '0.1', 'that one is the first');
+DELETE FROM clinicq.outbox WHERE id = 0;
 SELECT is(tap.act('admin', 'SELECT string_agg(webhook || '' '' || waiting, '','' ORDER BY webhook) FROM clinicq.webhooks()'), '1 1,2 1', 'how many wait');
 SELECT is(tap.act('admin', 'SELECT clinicq.remove_webhook(1)'), '', 'an endpoint goes');
 SELECT is((SELECT count(*) FROM clinicq.outbox WHERE webhook_id = 1), 0::bigint, 'with what waited for it');
@@ -144,6 +152,17 @@ SELECT tap.later() \g /dev/null
 SELECT is(tap.take('s3'), '12.1', 'but not where the same image has come again since');
 SELECT is(tap.row_of(11), 'done 0 {"withheld": "the image is stored again"}', 'and its removal is withheld');
 
+-- What ended long ago is removed, by who takes deliveries where there is no keeper; not what could not be removed outside.
+CREATE FUNCTION tap.kept() RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(purpose || ' ' || state, ', ' ORDER BY id) FROM clinicq.outbox WHERE id > 100
+$$;
+INSERT INTO clinicq.outbox (id, channel, purpose, image_id, state, ended_at) OVERRIDING SYSTEM VALUE SELECT n, c, p, i, s, CASE WHEN s IN ('done', 'dead') THEN now() - age * interval '1 day' END
+FROM (VALUES (101, 'sms', 'manual', NULL, 'done', 31), (102, 'sms', 'manual', NULL, 'dead', 31), (103, 'sms', 'manual', NULL, 'dead', 29), (104, 's3', 'remove_image', NULL, 'done', 31),
+    (105, 's3', 'remove_image', NULL, 'dead', 31), (106, 'drive', 'image', (SELECT max(id) FROM clinicq.image), 'done', 31), (107, 'email', 'manual', NULL, 'failed', NULL)) AS t (n, c, p, i, s, age);
+SELECT is(tap.take('webhook'), '6.3', 'with the next that is taken');
+SELECT is(tap.kept(), 'manual dead, remove_image dead, image done, manual failed', 'old ones are gone');
+DELETE FROM clinicq.outbox WHERE id > 100;
+
 -- Over HTTP.
 SELECT is(tap.ask('GET /api/deliveries/', NULL, NULL, '{"state": "dead"}')->'body'->'results'->0 @> '{"id": 3, "channel": "email", "purpose": "manual", "state": "dead", "attempts": 2, "last_error": "no such mailbox", "result": null, "visit": null, "webhook": null, "next_attempt_at": null}', true, 'the list, by state');
 SELECT is(tap.ask('GET /api/deliveries/', NULL, NULL, '{"channel": "sms"}')->'body'->'results'->0->'result', '{"sid": "SM1"}', 'by channel');
@@ -153,12 +172,14 @@ SELECT is(tap.ask('GET /api/deliveries/{id}/', '{99}')->>'sqlstate', 'P0002', 'n
 SELECT is(tap.ask('POST /api/deliveries/{id}/retry/', '{3}')->'body'->>'state', 'failed', 'tried again');
 SELECT is((SELECT count(*) FROM clinicq.outbox WHERE tap.ask('GET /api/deliveries/{id}/', ARRAY[id::text])::text ~ '923001234567|Grüße|a@b.example'), 0::bigint, 'nothing of what was sent is shown');
 SELECT is(tap.ask('POST /api/webhooks/', NULL, '{"url": "https://c.example/", "moves": ["start", "done"], "queues": ["1"]}')->'body' @> '{"url": "https://c.example/", "moves": ["start", "done"], "queues": [1], "enabled": true, "waiting": 0}', true, 'a webhook');
+SELECT is(tap.ask('POST /api/webhooks/', NULL, '{"url": "https://d.example/", "moves": [], "queues": []}')->'body' @> '{"moves": [], "queues": []}', true, 'one that is told of all');
+DELETE FROM clinicq.webhook WHERE url = 'https://d.example/';
 SELECT is(tap.ask('POST /api/webhooks/', NULL, '{}')->>'detail', '{"url":["is required"]}', 'one without an address');
 SELECT is(tap.ask('POST /api/webhooks/', NULL, '{"url": "x", "moves": "start", "queues": [1.5]}')->>'detail',
     '{"moves":["must be an array of moves, as [\"start\", \"done\"]"],"queues":["must be an array of 1 to 50 whole numbers"],"url":["must be an address such as https://clinic.example/path; http is for this machine only"]}', 'all that is wrong with one');
 SELECT is(tap.ask('POST /api/webhooks/', NULL, '{"url": "https://c.example", "moves": [1]}')->>'detail', '{"moves":["must be an array of up to 32 moves"]}', 'moves that are none');
 SELECT is(tap.ask('GET /api/webhooks/')->'body'->0->>'id', '2', 'the list of them');
 SELECT is(tap.ask('DELETE /api/webhooks/{id}/', '{3}')->>'status', '204', 'one less');
-SELECT is((SELECT string_agg(action, ' ' ORDER BY id) FROM clinicq.audit_event WHERE entity = 'webhook'), 'INSERT INSERT DELETE INSERT DELETE', 'all of that is in the audit log');
+SELECT is((SELECT string_agg(action, ' ' ORDER BY id) FROM clinicq.audit_event WHERE entity = 'webhook'), 'INSERT INSERT DELETE INSERT INSERT DELETE DELETE', 'all of that is in the audit log');
 
 SELECT * FROM finish();

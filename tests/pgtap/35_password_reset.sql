@@ -41,7 +41,8 @@ SELECT is(tap.act('admin', s), e, s) FROM (VALUES
     ($$ SELECT clinicq.set_email('ben', ' ') $$, '22023: email: must not be blank'),
     ($$ SELECT clinicq.set_email('nobody', 'a@b.example') $$, 'P0002: no user nobody'),
     ($$ SELECT clinicq.set_email(NULL, 'a@b.example') $$, '22004: username must not be null')) AS f (s, e);
-SELECT is(tap.state('admin', $$ SELECT clinicq.set_email('ben', 'ADA@CLINIC.EXAMPLE') $$), '23505', 'two users share none, in whatever case');
+SELECT is(tap.act('admin', $$ SELECT clinicq.set_email('ben', 'ADA@CLINIC.EXAMPLE') $$), '23505: another user has this e-mail address', 'two users share none, in whatever case; no log gets it');
+SELECT is(tap.act('admin', $$ SELECT clinicq.set_email('ada', 'Ada@clinic.example') $$), '', 'but it is the user''s own');
 SELECT is_empty($$ SELECT FROM clinicq.audit_event WHERE changes::text ~* 'ada@' $$, 'no event holds it');
 SELECT is((SELECT changes->'email'->>'new' FROM clinicq_audit.event WHERE entity = 'app_user' AND changes ? 'email' AND action = 'UPDATE'), 'Ada@clinic.example', 'auditors see it');
 SELECT is(tap.http('PATCH /api/users/{id}/', :'boss', ARRAY['2'], '{"email": "ben@clinic.example"}') #>> '{body,email}', 'ben@clinic.example', 'over HTTP');
@@ -125,6 +126,10 @@ SELECT is(tap.confirm(:'token'), '204', 'but let in again');
 SELECT is(tap.ask(), :'same', 'the third within an hour');
 SELECT tap.token() AS token \gset
 DELETE FROM clinicq.signing_key WHERE name = 'reset';
+SELECT is(tap.confirm(:'token'), '400 ' || :'void', 'without a key no link is any good');
+UPDATE clinicq.password_reset SET created_at = created_at - interval '1 hour';
+SELECT is(tap.ask(), :'same', 'nor one that is asked for');
+SELECT is((SELECT count(*) FROM tap.mail()), 0::bigint, 'which is not sent, and keeps no other delivery from being taken');
 CALL clinicq.migrate();
 SELECT is(tap.confirm(:'token'), '400 ' || :'void', 'another key makes all void');
 

@@ -22,6 +22,8 @@ SELECT tap.act('assistant', format('SELECT v.visit_id FROM clinicq.open_visit(%L
 SELECT tap.act('assistant', format('SELECT v.visit_id FROM clinicq.open_visit(%L, %s) AS v', :'ada', :queue)) AS second \gset
 SELECT is(:'first' || :'second', '12', 'two visits');
 SELECT tap.act('doctor', format('SELECT v.visit_id FROM clinicq.transfer_visit(2, %s) AS v', :eye)) \g /dev/null
+SELECT tap.act('admin', 'SELECT clinicq.set_setting(''sms_account'', ''AC1''), clinicq.set_setting(''sms_from'', ''+14155550100'')') \g /dev/null
+SELECT tap.act('assistant', format('SELECT clinicq.notify_visit(%s, ''sms'', ''+92300123456%s'')', n, n)) FROM unnest(ARRAY[3, 1]) AS n \g /dev/null
 SELECT tap.ask('doctor', 'GET /api/patients/{registration_number}/', ARRAY[:'ada'], request_id => 'look-1', client => '192.0.2.7') \g /dev/null
 SELECT tap.ask('doctor', 'GET /api/patients/{registration_number}/', ARRAY[:'bob']) \g /dev/null
 SELECT tap.ask('doctor', 'GET /api/visits/{id}/', '{3}') \g /dev/null
@@ -33,10 +35,10 @@ SELECT tap.act('admin', format('SELECT clinicq.restrict_patient(%L)', :'ada')) \
 SELECT tap.act('admin', format('SELECT clinicq.grant_patient_access(%L, ''doctor'')', :'ada')) \g /dev/null
 
 SELECT is(tap.history('auditor', :'ada'), concat_ws('; ',
-    'INSERT patient 1 test_assistant', 'INSERT visit 2 test_assistant', 'INSERT visit 3 test_doctor', 'UPDATE visit 2 test_doctor', 'READ patient 1 doctor', 'READ visit 3 doctor',
+    'INSERT patient 1 test_assistant', 'INSERT visit 2 test_assistant', 'INSERT visit 3 test_doctor', 'UPDATE visit 2 test_doctor', 'INSERT visit_contact 3 test_assistant', 'READ patient 1 doctor', 'READ visit 3 doctor',
     'REFUSED DELETE /api/patients/{registration_number}/ ' || :'ada' || ' doctor 42501', 'REFUSED PATCH /api/visits/{id}/done/ 3 doctor QC409', 'UPDATE patient 1 test_admin', 'INSERT patient_access 1 test_admin'),
     'the history has what was done, looked at and refused, of the record, its visits and its list, in order of time');
-SELECT is(tap.history('auditor', :'bob'), 'INSERT patient 2 test_assistant; INSERT visit 1 test_assistant; READ patient 2 doctor; REFUSED PATCH /api/visits/{id}/done/ 1 doctor QC409',
+SELECT is(tap.history('auditor', :'bob'), 'INSERT patient 2 test_assistant; INSERT visit 1 test_assistant; INSERT visit_contact 1 test_assistant; READ patient 2 doctor; REFUSED PATCH /api/visits/{id}/done/ 1 doctor QC409',
     'and nothing of another patient');
 SELECT matches(tap.history('auditor', replace(:'ada', '-', '')), 'READ patient 1 test_auditor history$', 'reading a history is in the history');
 SELECT is(tap.act('auditor', 'SELECT count(*) FROM clinicq_audit.patient_history(''77-77-777'')'), 'P0002: no patient 77-77-777', 'an unknown number');
@@ -52,6 +54,11 @@ SELECT is(tap.names('auditor', :'ada'), 'Ada Marsh', 'an auditor sees what stood
 SELECT is(tap.names('admin', :'ada'), NULL, 'an administrator does not while it is restricted');
 SELECT is(tap.names('admin', :'bob'), 'Bob Burns', 'of others he does');
 SELECT is(tap.act('admin', format('SELECT count(*) FROM clinicq_audit.patient_history(%L) WHERE entity = ''visit'' AND changes IS NULL AND action IN (''INSERT'', ''UPDATE'')', :'ada')), '0', 'visits are as they are');
+CREATE FUNCTION tap.numbers(who text) RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(e #>> '{changes,address,new}', ',' ORDER BY e #>> '{changes,address,new}') FROM jsonb_array_elements(tap.ask(who, 'GET /api/audit/', query => '{"entity": "visit_contact"}') #> '{body,results}') AS e
+$$;
+SELECT is(tap.numbers('auditor'), '+923001234561,+923001234563', 'an auditor sees where messages go');
+SELECT is(tap.numbers('admin'), '+923001234561', 'an administrator that of others');
 SELECT tap.act('admin', format('SELECT clinicq.emergency_access(%L, ''the auditors are away'')', :'ada')) \g /dev/null
 SELECT is(tap.names('admin', :'ada'), 'Ada Marsh', 'in an emergency he sees it');
 SELECT matches(tap.history('auditor', :'ada'), 'EMERGENCY patient 1 test_admin flagged', 'which is in the history');
