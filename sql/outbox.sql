@@ -32,7 +32,7 @@ AS 'MODULE_PATHNAME', 'clinicq_remove_webhook';
 COMMENT ON FUNCTION clinicq.remove_webhook(bigint) IS
     'Removes an endpoint with what is still to be delivered to it. Errors: P0002 no such webhook. Who: admin.';
 
-CREATE FUNCTION clinicq.webhooks(OUT webhook bigint, OUT url text, OUT moves text[], OUT queues bigint[], OUT enabled boolean, OUT waiting bigint) RETURNS SETOF record
+CREATE FUNCTION clinicq.webhooks(OUT webhook bigint, OUT url text, OUT moves text[], OUT queues bigint[], OUT waiting bigint) RETURNS SETOF record
 LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'clinicq_webhooks';
 COMMENT ON FUNCTION clinicq.webhooks() IS

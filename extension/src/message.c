@@ -24,7 +24,7 @@
 /* What most of the time is all: whether anybody is told of anything. One plan for whatever
  * position: making one takes longer than the look. */
 QUERY_OPTIONS(message_look, CURSOR_OPT_GENERIC_PLAN,
-              "SELECT EXISTS (SELECT FROM clinicq.webhook WHERE enabled),"
+              "SELECT EXISTS (SELECT FROM clinicq.webhook),"
               " EXISTS (SELECT FROM clinicq.visit_contact WHERE service_day = ANY ($1))",
               DATEARRAYOID);
 QUERY_OPTIONS(message_called, CURSOR_OPT_GENERIC_PLAN,

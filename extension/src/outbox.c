@@ -45,6 +45,14 @@ QUERY(delivery_retry,
 QUERY(deliveries_dead,
       "SELECT id, channel, purpose, attempts, last_error, created_at, ended_at FROM clinicq.outbox"
       " WHERE state = 'dead' ORDER BY id DESC");
+/* An attempt that nobody has answered for, again and again: it may be what ends its deliverers. */
+QUERY(deliveries_give_up,
+      "UPDATE clinicq.outbox SET state = 'dead', ended_at = now(),"
+      " last_error = coalesce(last_error, 'no attempt was answered for')"
+      " WHERE id = ANY (ARRAY(SELECT id FROM clinicq.outbox WHERE state = 'sending'"
+      "  AND next_attempt_at < now() AND due_since < now() - make_interval(hours => $1)"
+      "  FOR NO KEY UPDATE SKIP LOCKED))",
+      INT4OID);
 /* What could not be removed outside stays until it is. */
 QUERY(
     deliveries_purge,
@@ -217,8 +225,11 @@ void outbox_erase(int64 patient_id) {
 }
 
 uint64 outbox_purge(int32 limit) {
-    Datum args[2] = {Int32GetDatum(setting_int(SETTING_OUTBOX_KEEP_DAYS)), Int32GetDatum(limit)};
+    Datum args[2] = {Int32GetDatum(setting_int(SETTING_OUTBOX_DEAD_HOURS))};
 
+    query_write(&deliveries_give_up, args, NULL);
+    args[0] = Int32GetDatum(setting_int(SETTING_OUTBOX_KEEP_DAYS));
+    args[1] = Int32GetDatum(limit);
     return query_write(&deliveries_purge, args, NULL);
 }
 

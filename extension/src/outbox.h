@@ -52,7 +52,8 @@ extern void outbox_retry(int64 id);
 /* Deliveries about visits of a patient go. For erasing. */
 extern void outbox_erase(int64 patient_id);
 
-/* Removes up to so many that ended outbox_keep_days ago; how many it were. */
+/* Gives up what was due outbox_dead_hours ago and nobody answers for; removes up to so many that
+ * ended outbox_keep_days ago; how many it were. */
 extern uint64 outbox_purge(int32 limit);
 
 /* Of the keeper: tells those who deliver that something was written since it last did. */

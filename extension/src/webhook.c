@@ -14,11 +14,11 @@ PG_FUNCTION_INFO_V1(clinicq_remove_webhook);
 PG_FUNCTION_INFO_V1(clinicq_webhooks);
 
 #define COLUMNS                                                                   \
-    "w.id, w.url, w.moves, w.queues, w.enabled,"                                  \
+    "w.id, w.url, w.moves, w.queues,"                                             \
     " (SELECT count(*) FROM clinicq.outbox o WHERE o.webhook_id = w.id"           \
     "  AND o.state IN ('pending', 'sending', 'failed')), to_json(w.moves)::text," \
     " to_json(w.queues)::text, w.created_at"
-#define COLUMN_COUNT 9
+#define COLUMN_COUNT 8
 
 QUERY(webhook_insert,
       "INSERT INTO clinicq.webhook (url, moves, queues) VALUES ($1, $2, $3) RETURNING id", TEXTOID,
@@ -92,12 +92,11 @@ void webhook_append_json(StringInfo json, uint64 row) {
     json_int(json, "id", row_int64(row, 1));
     json_text(json, "url", row_text(row, 2));
     json_key(json, "moves");
-    appendStringInfoString(json, row_text(row, 7));
+    appendStringInfoString(json, row_text(row, 6));
     json_key(json, "queues");
-    appendStringInfoString(json, row_text(row, 8));
-    json_bool(json, "enabled", row_bool(row, 5));
-    json_int(json, "waiting", row_int64(row, 6));
-    json_timestamp(json, "created_at", row_int64(row, 9), "Z");
+    appendStringInfoString(json, row_text(row, 7));
+    json_int(json, "waiting", row_int64(row, 5));
+    json_timestamp(json, "created_at", row_int64(row, 8), "Z");
     appendStringInfoChar(json, '}');
 }
 

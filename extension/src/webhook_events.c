@@ -7,7 +7,7 @@
 #include "utils/snapmgr.h"
 
 /* Of one that somebody is removing nobody waits for the end: it is told nothing more. */
-QUERY(webhooks_told, "SELECT id, moves, queues FROM clinicq.webhook WHERE enabled"
+QUERY(webhooks_told, "SELECT id, moves, queues FROM clinicq.webhook"
                      " ORDER BY id FOR KEY SHARE SKIP LOCKED");
 
 QUERY(webhook_deliveries,

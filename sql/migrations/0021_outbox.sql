@@ -4,7 +4,6 @@ CREATE TABLE clinicq.webhook (
     url text NOT NULL CHECK (url ~ '^https?://[^[:space:]]+$' AND length(url) <= 2000),
     moves text[] NOT NULL DEFAULT '{}' CHECK (array_position(moves, NULL) IS NULL),
     queues bigint[] NOT NULL DEFAULT '{}' CHECK (array_position(queues, NULL) IS NULL),
-    enabled boolean NOT NULL DEFAULT true,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     version integer NOT NULL DEFAULT 1
@@ -14,7 +13,6 @@ COMMENT ON COLUMN clinicq.webhook.id IS 'Key, under which the deliverer has the 
 COMMENT ON COLUMN clinicq.webhook.url IS 'Where it is told.';
 COMMENT ON COLUMN clinicq.webhook.moves IS 'Of which moves, as in visit_event.move; empty for all.';
 COMMENT ON COLUMN clinicq.webhook.queues IS 'Of which queues; empty for all.';
-COMMENT ON COLUMN clinicq.webhook.enabled IS 'Whether it is told of what happens from now on.';
 COMMENT ON COLUMN clinicq.webhook.created_at IS 'When it was added.';
 COMMENT ON COLUMN clinicq.webhook.updated_at IS 'When it was last changed.';
 COMMENT ON COLUMN clinicq.webhook.version IS 'Counts the changes of this row.';

@@ -97,6 +97,9 @@ SELECT is(tap.act('admin', 'SELECT clinicq.retry_delivery(3)'), '', 'it can be t
 SELECT is(tap.take('email'), '3.2', 'with all its time');
 SELECT is(tap.deliverer('SELECT clinicq_api.delivery_failed(3, 2, ''no such mailbox'', NULL, true)'), 'true', 'what the far side will never take');
 SELECT is(tap.row_of(3), 'dead 2 no such mailbox', 'is given up at once');
+UPDATE clinicq.outbox SET state = 'sending', ended_at = NULL, next_attempt_at = now() - interval '1 s', due_since = now() - interval '73 hours' WHERE id = 3;
+SELECT is(tap.take('email'), NULL, 'an attempt that nobody has answered for until then');
+SELECT is(tap.row_of(3), 'dead 2 no such mailbox', 'is the last one');
 SELECT is(tap.deliverer('SELECT clinicq_api.take_deliveries(''{sms,fax}'', ''{1,1}'')'), '22023: channels: no such channel: fax', 'an unknown channel');
 SELECT is(tap.deliverer('SELECT clinicq_api.take_deliveries(''{sms}'', ''{1,1}'')'), '22023: most: must have a number for each of channels', 'and a number too many');
 
@@ -171,7 +174,7 @@ SELECT is(tap.ask('GET /api/deliveries/', NULL, NULL, '{"page_size": "1"}')->'bo
 SELECT is(tap.ask('GET /api/deliveries/{id}/', '{99}')->>'sqlstate', 'P0002', 'no such delivery');
 SELECT is(tap.ask('POST /api/deliveries/{id}/retry/', '{3}')->'body'->>'state', 'failed', 'tried again');
 SELECT is((SELECT count(*) FROM clinicq.outbox WHERE tap.ask('GET /api/deliveries/{id}/', ARRAY[id::text])::text ~ '923001234567|Grüße|a@b.example'), 0::bigint, 'nothing of what was sent is shown');
-SELECT is(tap.ask('POST /api/webhooks/', NULL, '{"url": "https://c.example/", "moves": ["start", "done"], "queues": ["1"]}')->'body' @> '{"url": "https://c.example/", "moves": ["start", "done"], "queues": [1], "enabled": true, "waiting": 0}', true, 'a webhook');
+SELECT is(tap.ask('POST /api/webhooks/', NULL, '{"url": "https://c.example/", "moves": ["start", "done"], "queues": ["1"]}')->'body' @> '{"url": "https://c.example/", "moves": ["start", "done"], "queues": [1], "waiting": 0}', true, 'a webhook');
 SELECT is(tap.ask('POST /api/webhooks/', NULL, '{"url": "https://d.example/", "moves": [], "queues": []}')->'body' @> '{"moves": [], "queues": []}', true, 'one that is told of all');
 DELETE FROM clinicq.webhook WHERE url = 'https://d.example/';
 SELECT is(tap.ask('POST /api/webhooks/', NULL, '{}')->>'detail', '{"url":["is required"]}', 'one without an address');
