@@ -47,6 +47,7 @@ struct delivery {
 enum delivery_fault {
     DELIVERY_AGAIN,  /* not now: no connection, no answer, 429, 5xx */
     DELIVERY_NEVER,  /* the far side will not take this one: given up */
+    DELIVERY_UNFIT,  /* no far side would, and it was not asked: given up */
     DELIVERY_CHANNEL /* it takes nothing from us: credentials, set-up; the channel pauses at once */
 };
 

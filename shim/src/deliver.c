@@ -50,6 +50,7 @@ static struct {
     bool taking, told;
     int64_t take_at;
     struct list deliveries;
+    struct list forgotten; /* that are done, while the database is still asked to renew them */
     unsigned count;
     struct buffer names, most; /* parameters of take, array literals */
 } state = {.lease = MS(60000)};
@@ -142,6 +143,8 @@ static int64_t take_settings(const struct call *call, const char *text) {
 static void open_channels(const struct config *c) {
     for (unsigned i = 0; i < LINES; i++) {
         lines[i].refused = lines[i].channel->open(c);
+        if (lines[i].refused != NULL)
+            lines[i].missing = lines[i].refused; /* the settings come later */
         free(lines[i].settings);
         lines[i].settings = NULL;
     }
@@ -176,14 +179,14 @@ static void free_delivery(struct delivery *d) {
     free(d);
 }
 
-/* Its memory stays while the database is asked to renew it. */
 static void forget(struct delivery *d) {
     list_remove(&d->list);
     line_of(d)->under_way--;
     state.count--;
     state.told = true; /* there is room for another one */
-    if (d->renewing)
-        d->forgotten = true;
+    d->forgotten = d->renewing;
+    if (d->forgotten)
+        list_append(&state.forgotten, &d->list);
     else
         free_delivery(d);
 }
@@ -222,6 +225,7 @@ void delivery_done(struct delivery *d, struct json_object *result) {
 
 void delivery_failed(struct delivery *d, enum delivery_fault fault, unsigned retry_after,
                      const char *format, ...) {
+    bool given_up = fault == DELIVERY_NEVER || fault == DELIVERY_UNFIT;
     struct line *line = line_of(d);
     char why[FAULT];
     va_list args;
@@ -231,19 +235,18 @@ void delivery_failed(struct delivery *d, enum delivery_fault fault, unsigned ret
     va_end(args);
     if (!end(d))
         return;
-    if (fault == DELIVERY_NEVER) {
+    line->dead += given_up;
+    line->failed += !given_up;
+    if (fault == DELIVERY_NEVER)
         throttle_succeeded(&line->throttle); /* it does answer */
-        line->dead++;
-    } else {
-        line->failed++;
-        if (throttle_failed(&line->throttle, clock_us(), fault == DELIVERY_CHANNEL))
-            log_event(LOG_ERROR, "channel %s pauses for %d s: %s", line->channel->name,
-                      (int) (line->throttle.pause / 1000000), why);
-    }
+    else if (fault == DELIVERY_UNFIT)
+        throttle_passed(&line->throttle);
+    else if (throttle_failed(&line->throttle, clock_us(), fault == DELIVERY_CHANNEL))
+        log_event(LOG_ERROR, "channel %s pauses for %d s: %s", line->channel->name,
+                  (int) (line->throttle.pause / 1000000), why);
     log_event(LOG_WARNING, "delivery %lld (%s) %s, attempt %d: %s", (long long) d->id,
-              line->channel->name, fault == DELIVERY_NEVER ? "is given up" : "failed", d->attempt,
-              why);
-    outcome_failed(d->id, d->attempt, why, retry_after, fault == DELIVERY_NEVER, recorded, d);
+              line->channel->name, given_up ? "is given up" : "failed", d->attempt, why);
+    outcome_failed(d->id, d->attempt, why, retry_after, given_up, recorded, d);
 }
 
 static void renewed(void *arg, bool known) {
@@ -251,6 +254,7 @@ static void renewed(void *arg, bool known) {
 
     d->renewing = false;
     if (d->forgotten) {
+        list_remove(&d->list);
         free_delivery(d);
         return;
     }
@@ -291,7 +295,7 @@ static void begin(const PGresult *rows, int row) {
     state.count++;
     throttle_began(&line->throttle, 1);
     if (d->work == NULL)
-        delivery_failed(d, DELIVERY_NEVER, 0, "there is nothing to send");
+        delivery_failed(d, DELIVERY_UNFIT, 0, "there is nothing to send");
     else
         line->channel->send(d);
 }
@@ -440,8 +444,8 @@ static bool drained(void) {
     return state.count == 0 && !state.taking;
 }
 
-/* A few connections do: one that takes, and listens; those that say how attempts ended; those that
- * read images. */
+/* A few connections do, all of which listen: one that takes, those that say how attempts ended, and
+ * those that read images. */
 static void open_pool(const struct config *c) {
     struct config own = *c;
 
@@ -479,6 +483,12 @@ static void drop_all(void) {
         d->renewing = false;
         forget(d);
     }
+    while (!list_empty(&state.forgotten)) {
+        struct delivery *d = list_item(state.forgotten.next, struct delivery, list);
+
+        list_remove(&d->list);
+        free_delivery(d);
+    }
 }
 
 void deliver(const struct config *c) {
@@ -486,6 +496,7 @@ void deliver(const struct config *c) {
 
     state.config = c;
     list_init(&state.deliveries);
+    list_init(&state.forgotten);
     loop_open();
     transfers_open(c);
     for (unsigned i = 0; i < LINES; i++)
