@@ -146,10 +146,7 @@ static void looked(struct s3_delivery *s) {
 }
 
 static void look(struct s3_delivery *s) {
-    char sha256[S3_HEX_SIZE];
-
-    s3_hash("", 0, sha256);
-    s3_request(s, "HEAD", "", sha256);
+    s3_request(s, "HEAD", "", NULL);
     s3_start(s, 0, looked);
 }
 
@@ -163,10 +160,7 @@ static void removed(struct s3_delivery *s) {
 }
 
 static void remove_object(struct s3_delivery *s) {
-    char sha256[S3_HEX_SIZE];
-
-    s3_hash("", 0, sha256);
-    s3_request(s, "DELETE", "", sha256);
+    s3_request(s, "DELETE", "", NULL);
     s3_start(s, 0, removed);
 }
 

@@ -196,7 +196,7 @@ struct transfer *transfer_new(const char *method, const char *url) {
                      !t->http     ? "smtp,smtps"
                      : t->refused ? "https"
                                   : "http,https");
-    /* A proxy of the environment's is for what it cannot read. */
+    /* A proxy of the environment's is only for what it cannot read. */
     if (!t->https)
         curl_easy_setopt(t->easy, CURLOPT_PROXY, "");
     curl_easy_setopt(t->easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
@@ -209,7 +209,7 @@ struct transfer *transfer_new(const char *method, const char *url) {
         curl_easy_setopt(t->easy, CURLOPT_CAINFO, state.ca_file);
         curl_easy_setopt(t->easy, CURLOPT_CAPATH, NULL); /* the system's */
     }
-    if (t->http) {
+    if (method != NULL) {
         curl_easy_setopt(t->easy, CURLOPT_CUSTOMREQUEST, method);
         curl_easy_setopt(t->easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
         curl_easy_setopt(t->easy, CURLOPT_USERAGENT, "ClinicQ/" CLINICQ_VERSION);
