@@ -1,4 +1,4 @@
-/* A way to the outside. Each is one file channel_*.c; deliver.c has the list of them. */
+/* A way to the outside. Each is one file channel_*.c; line.c has the list of them. */
 #ifndef CLINICQ_CHANNEL_H
 #define CLINICQ_CHANNEL_H
 
@@ -62,5 +62,7 @@ void delivery_failed(struct delivery *d, enum delivery_fault fault, unsigned ret
  */
 const char *member_text(struct json_object *object, const char *name);
 int64_t member_number(struct json_object *object, const char *name);
+/* Text of the database's as an object, to be put; NULL where it is none. */
+struct json_object *object_parse(const char *text);
 
 #endif
