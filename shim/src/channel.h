@@ -1,4 +1,4 @@
-/* A way to the outside. Each is one file channel_*.c; deliver.c has the list of them. */
+/* A way to the outside. Each is one file channel_*.c; line.c has the list of them. */
 #ifndef CLINICQ_CHANNEL_H
 #define CLINICQ_CHANNEL_H
 
@@ -47,6 +47,7 @@ struct delivery {
 enum delivery_fault {
     DELIVERY_AGAIN,  /* not now: no connection, no answer, 429, 5xx */
     DELIVERY_NEVER,  /* the far side will not take this one: given up */
+    DELIVERY_UNFIT,  /* no far side would, and it was not asked: given up */
     DELIVERY_CHANNEL /* it takes nothing from us: credentials, set-up; the channel pauses at once */
 };
 
@@ -61,5 +62,7 @@ void delivery_failed(struct delivery *d, enum delivery_fault fault, unsigned ret
  */
 const char *member_text(struct json_object *object, const char *name);
 int64_t member_number(struct json_object *object, const char *name);
+/* Text of the database's as an object, to be put; NULL where it is none. */
+struct json_object *object_parse(const char *text);
 
 #endif

@@ -347,7 +347,7 @@ static void begin_upload(struct drive *u) {
     int64_t size = member_number(u->d->work, "size");
 
     if (size <= 0) {
-        delivery_failed(u->d, DELIVERY_NEVER, 0, "the image is empty");
+        delivery_failed(u->d, DELIVERY_UNFIT, 0, "the image is empty");
         return;
     }
     u->size = (uint64_t) size;
@@ -365,7 +365,7 @@ static void begin(struct delivery *d) {
     u->wait.done = token_came;
     list_init(&u->wait.list);
     if (!is_hex(member_text(d->work, "sha256"), SHA256_SIZE))
-        delivery_failed(d, DELIVERY_NEVER, 0, "it names no image");
+        delivery_failed(d, DELIVERY_UNFIT, 0, "it names no image");
     else if (json_object_object_get_ex(d->work, "remove", &remove) &&
              json_object_get_boolean(remove))
         begin_removal(u);

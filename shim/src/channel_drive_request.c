@@ -1,5 +1,7 @@
 #include "channel_drive.h"
 
+#include "query.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,17 +11,15 @@
  * Drive answers 404. */
 static void ask_for_files(struct drive *u) {
     struct buffer query = {0}, url = {0};
-    char *escaped;
 
     buffer_format(&query, "appProperties has { key='sha256' and value='%s' } and trashed = false",
                   member_text(u->d->work, "sha256"));
-    escaped = curl_easy_escape(NULL, query.data, (int) query.len);
     buffer_format(&url,
-                  "%.*s/drive/v3/files?q=%s&fields=files(id,size,md5Checksum,webViewLink,parents)"
-                  "&supportsAllDrives=true&includeItemsFromAllDrives=true",
-                  u->to->url_len, u->to->url, escaped != NULL ? escaped : "");
+                  "%.*s/drive/v3/files?fields=files(id,size,md5Checksum,webViewLink,parents)"
+                  "&supportsAllDrives=true&includeItemsFromAllDrives=true&q=",
+                  u->to->url_len, u->to->url);
+    percent_encode(&url, query.data);
     u->transfer = transfer_new("GET", url.data);
-    curl_free(escaped);
     buffer_free(&query);
     buffer_free(&url);
 }

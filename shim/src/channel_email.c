@@ -196,7 +196,7 @@ static void email_send(struct delivery *d) {
     }
     fault = write_message(&m, &message, d);
     if (fault != NULL) {
-        delivery_failed(d, DELIVERY_NEVER, 0, "%s", fault);
+        delivery_failed(d, DELIVERY_UNFIT, 0, "%s", fault);
         return;
     }
     order.to_count = m.to_count;

@@ -121,7 +121,7 @@ static void stored(struct s3_delivery *s) {
 
 static void store(struct s3_delivery *s) {
     if (s->size > S3_PART * S3_PARTS_MAX) {
-        delivery_failed(s->d, DELIVERY_NEVER, 0, "the image is too large for S3");
+        delivery_failed(s->d, DELIVERY_UNFIT, 0, "the image is too large for S3");
     } else if (s->size > S3_PART) {
         s3_upload_begin(s);
     } else {
@@ -146,10 +146,7 @@ static void looked(struct s3_delivery *s) {
 }
 
 static void look(struct s3_delivery *s) {
-    char sha256[S3_HEX_SIZE];
-
-    s3_hash("", 0, sha256);
-    s3_request(s, "HEAD", "", sha256);
+    s3_request(s, "HEAD", "", NULL);
     s3_start(s, 0, looked);
 }
 
@@ -163,10 +160,7 @@ static void removed(struct s3_delivery *s) {
 }
 
 static void remove_object(struct s3_delivery *s) {
-    char sha256[S3_HEX_SIZE];
-
-    s3_hash("", 0, sha256);
-    s3_request(s, "DELETE", "", sha256);
+    s3_request(s, "DELETE", "", NULL);
     s3_start(s, 0, removed);
 }
 
@@ -190,7 +184,7 @@ static void send_s3(struct delivery *d) {
     s->media_type = member_text(d->work, "media_type");
     s->size = size > 0 ? (uint64_t) size : 0;
     if (!consists_of(s->sha256, S3_HEX_SIZE - 1, S3_HEX_SIZE - 1, "0123456789abcdef")) {
-        delivery_failed(d, DELIVERY_NEVER, 0, "the delivery names no image");
+        delivery_failed(d, DELIVERY_UNFIT, 0, "the delivery names no image");
         return;
     }
     name_object(s);

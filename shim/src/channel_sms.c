@@ -4,6 +4,7 @@
 #include "digest.h"
 #include "log.h"
 #include "memory.h"
+#include "query.h"
 #include "secret.h"
 #include "transfer.h"
 
@@ -133,24 +134,11 @@ static void sms_end(struct delivery *d) {
     d->state = NULL;
 }
 
-/* percent-encoding (RFC 3986, 2.3), which is good in forms and in queries */
-static void add_encoded(struct buffer *out, const char *text) {
-    static const char plain[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-
-    for (; *text != '\0'; text++) {
-        if (strchr(plain, *text) != NULL)
-            buffer_char(out, *text);
-        else
-            buffer_format(out, "%%%02X", (unsigned char) *text);
-    }
-}
-
 static void add_field(struct buffer *form, const char *name, const char *value) {
     if (form->len > 0)
         buffer_char(form, '&');
     buffer_format(form, "%s=", name);
-    add_encoded(form, value);
+    percent_encode(form, value);
 }
 
 static void begin(struct delivery *d, const char *method, const char *url) {
@@ -378,7 +366,7 @@ static void look(struct delivery *d, const char *page) {
         buffer_text(&url, page);
     } else {
         buffer_format(&url, API "%s/Messages.json?PageSize=%d&To=", sms.account, PAGE_SIZE);
-        add_encoded(&url, member_text(d->work, "to"));
+        percent_encode(&url, member_text(d->work, "to"));
     }
     s->pages++;
     begin(d, "GET", url.data);

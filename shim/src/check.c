@@ -1,6 +1,6 @@
 #include "check.h"
 
-#include "deliver.h"
+#include "line.h"
 #include "tls.h"
 
 #include <libpq-fe.h>
@@ -165,7 +165,7 @@ static void check_deliverer(struct checks *all, const struct config *c) {
         PQresultStatus(settings) == PGRES_TUPLES_OK ? CHECK_OK : CHECK_FAILED,
         "let CLINICQ_DELIVER_DSN lead to the database of the clinic, as clinicq_deliver");
     if (PQresultStatus(settings) == PGRES_TUPLES_OK)
-        deliver_check(c, PQgetvalue(settings, 0, 0), add_channel, all);
+        lines_check(c, PQgetvalue(settings, 0, 0), add_channel, all);
     PQclear(settings);
     PQfinish(pg);
 }

@@ -4,13 +4,13 @@
 #include "channel.h"
 #include "clock.h"
 #include "config.h"
+#include "line.h"
 #include "log.h"
 #include "loop.h"
 #include "memory.h"
 #include "outcome.h"
 #include "polling.h"
 #include "pool.h"
-#include "throttle.h"
 #include "transfer.h"
 
 #include <stdarg.h>
@@ -23,24 +23,6 @@
 #define RETRY    MS(1000)
 #define FAULT    500
 
-/* A channel at work. */
-struct line {
-    const struct channel *channel;
-    struct throttle throttle;
-    const char *missing; /* NULL: ready */
-    const char *refused; /* what open() said */
-    char *settings;      /* as they were last */
-    bool on;
-    unsigned under_way;
-    uint64_t done, failed, dead;
-};
-
-static struct line lines[] = {
-    {.channel = &channel_drive}, {.channel = &channel_sms},     {.channel = &channel_s3},
-    {.channel = &channel_email}, {.channel = &channel_webhook},
-};
-#define LINES (sizeof(lines) / sizeof(lines[0]))
-
 static struct {
     const struct config *config;
     struct polling settings;
@@ -50,123 +32,25 @@ static struct {
     bool taking, told;
     int64_t take_at;
     struct list deliveries;
+    struct list forgotten; /* that are done, while the database is still asked to renew them */
     unsigned count;
     struct buffer names, most; /* parameters of take, array literals */
 } state = {.lease = MS(60000)};
 
-const char *member_text(struct json_object *object, const char *name) {
-    struct json_object *value;
-
-    return json_object_object_get_ex(object, name, &value) &&
-                   json_object_is_type(value, json_type_string)
-               ? json_object_get_string(value)
-               : "";
-}
-
-int64_t member_number(struct json_object *object, const char *name) {
-    struct json_object *value;
-
-    return json_object_object_get_ex(object, name, &value) ? json_object_get_int64(value) : 0;
-}
-
-static struct line *line_of(const struct delivery *d) {
-    for (unsigned i = 0; i < LINES; i++)
-        if (lines[i].channel == d->channel)
-            return &lines[i];
-    return NULL;
-}
-
-static struct line *line_named(const char *name) {
-    for (unsigned i = 0; i < LINES; i++)
-        if (strcmp(lines[i].channel->name, name) == 0)
-            return &lines[i];
-    return NULL;
-}
-
 /* --- settings -------------------------------------------------------------------------------- */
 
-static void configure(struct line *line, struct json_object *settings) {
-    const char *text = json_object_to_json_string_ext(settings, JSON_C_TO_STRING_PLAIN);
-    const char *missing;
-    bool on;
-
-    if (line->settings != NULL && strcmp(line->settings, text) == 0)
-        return;
-    free(line->settings);
-    line->settings = memory_text(text);
-    on = json_object_get_boolean(json_object_object_get(settings, "on")) != 0;
-    missing = line->refused != NULL ? line->refused : line->channel->configure(settings);
-    throttle_rate(&line->throttle, (double) member_number(settings, "rate"));
-    throttle_succeeded(&line->throttle);
-    line->missing = missing;
-    line->on = on;
-    if (on && missing != NULL)
-        log_event(LOG_WARNING, "channel %s waits: %s", line->channel->name, missing);
-    else if (on)
-        log_event(LOG_INFO, "channel %s is on", line->channel->name);
-}
-
-static struct json_object *parse(const char *text) {
-    struct json_object *object = json_tokener_parse(text); /* the database wrote it */
-
-    if (!json_object_is_type(object, json_type_object)) {
-        json_object_put(object);
-        return NULL;
-    }
-    return object;
-}
-
-static void configure_all(struct json_object *settings) {
-    struct json_object *of_channel;
-
-    for (unsigned i = 0; i < LINES; i++)
-        if (json_object_object_get_ex(settings, lines[i].channel->name, &of_channel))
-            configure(&lines[i], of_channel);
-}
-
 static int64_t take_settings(const struct call *call, const char *text) {
-    struct json_object *settings = text != NULL ? parse(text) : NULL;
+    struct json_object *settings = text != NULL ? object_parse(text) : NULL;
 
     if (settings == NULL) {
         log_event(LOG_WARNING, "no settings of the database: %s", pool_fault(call));
         return RETRY;
     }
-    configure_all(settings);
+    lines_configure(settings);
     state.lease = MS(1000) * member_number(settings, "lease");
     state.known = true;
     json_object_put(settings);
     return SETTINGS;
-}
-
-/* What open() says is missing counts like what configure() says. */
-static void open_channels(const struct config *c) {
-    for (unsigned i = 0; i < LINES; i++) {
-        lines[i].refused = lines[i].channel->open(c);
-        free(lines[i].settings);
-        lines[i].settings = NULL;
-    }
-}
-
-void deliver_check(const struct config *c, const char *settings,
-                   void (*say)(void *arg, const char *channel, int on, const char *missing),
-                   void *arg) {
-    struct json_object *all = parse(settings);
-    struct json_object *own;
-
-    for (unsigned i = 0; i < LINES; i++) {
-        const struct channel *channel = lines[i].channel;
-        const char *missing = channel->open(c);
-
-        if (!json_object_object_get_ex(all, channel->name, &own))
-            continue;
-        if (missing == NULL)
-            missing = channel->configure(own);
-        say(arg, channel->name, json_object_get_boolean(json_object_object_get(own, "on")),
-            missing);
-    }
-    for (unsigned i = 0; i < LINES; i++)
-        lines[i].channel->close();
-    json_object_put(all);
 }
 
 /* --- how attempts end ------------------------------------------------------------------------ */
@@ -176,14 +60,14 @@ static void free_delivery(struct delivery *d) {
     free(d);
 }
 
-/* Its memory stays while the database is asked to renew it. */
 static void forget(struct delivery *d) {
     list_remove(&d->list);
-    line_of(d)->under_way--;
+    line_of(d->channel)->under_way--;
     state.count--;
     state.told = true; /* there is room for another one */
-    if (d->renewing)
-        d->forgotten = true;
+    d->forgotten = d->renewing;
+    if (d->forgotten)
+        list_append(&state.forgotten, &d->list);
     else
         free_delivery(d);
 }
@@ -208,7 +92,7 @@ static bool end(struct delivery *d) {
 }
 
 void delivery_done(struct delivery *d, struct json_object *result) {
-    struct line *line = line_of(d);
+    struct line *line = line_of(d->channel);
 
     if (end(d)) {
         throttle_succeeded(&line->throttle);
@@ -222,7 +106,8 @@ void delivery_done(struct delivery *d, struct json_object *result) {
 
 void delivery_failed(struct delivery *d, enum delivery_fault fault, unsigned retry_after,
                      const char *format, ...) {
-    struct line *line = line_of(d);
+    bool given_up = fault == DELIVERY_NEVER || fault == DELIVERY_UNFIT;
+    struct line *line = line_of(d->channel);
     char why[FAULT];
     va_list args;
 
@@ -231,19 +116,18 @@ void delivery_failed(struct delivery *d, enum delivery_fault fault, unsigned ret
     va_end(args);
     if (!end(d))
         return;
-    if (fault == DELIVERY_NEVER) {
+    line->dead += given_up;
+    line->failed += !given_up;
+    if (fault == DELIVERY_NEVER)
         throttle_succeeded(&line->throttle); /* it does answer */
-        line->dead++;
-    } else {
-        line->failed++;
-        if (throttle_failed(&line->throttle, clock_us(), fault == DELIVERY_CHANNEL))
-            log_event(LOG_ERROR, "channel %s pauses for %d s: %s", line->channel->name,
-                      (int) (line->throttle.pause / 1000000), why);
-    }
+    else if (fault == DELIVERY_UNFIT)
+        throttle_passed(&line->throttle);
+    else if (throttle_failed(&line->throttle, clock_us(), fault == DELIVERY_CHANNEL))
+        log_event(LOG_ERROR, "channel %s pauses for %d s: %s", line->channel->name,
+                  (int) (line->throttle.pause / 1000000), why);
     log_event(LOG_WARNING, "delivery %lld (%s) %s, attempt %d: %s", (long long) d->id,
-              line->channel->name, fault == DELIVERY_NEVER ? "is given up" : "failed", d->attempt,
-              why);
-    outcome_failed(d->id, d->attempt, why, retry_after, fault == DELIVERY_NEVER, recorded, d);
+              line->channel->name, given_up ? "is given up" : "failed", d->attempt, why);
+    outcome_failed(d->id, d->attempt, why, retry_after, given_up, recorded, d);
 }
 
 static void renewed(void *arg, bool known) {
@@ -251,12 +135,13 @@ static void renewed(void *arg, bool known) {
 
     d->renewing = false;
     if (d->forgotten) {
+        list_remove(&d->list);
         free_delivery(d);
         return;
     }
     if (known || !end(d))
         return;
-    throttle_passed(&line_of(d)->throttle);
+    throttle_passed(&line_of(d->channel)->throttle);
     recorded(d, false);
 }
 
@@ -283,7 +168,7 @@ static void begin(const PGresult *rows, int row) {
     d->id = strtoll(PQgetvalue(rows, row, 0), NULL, 10);
     d->attempt = (int) strtol(PQgetvalue(rows, row, 2), NULL, 10);
     snprintf(d->token, sizeof(d->token), "%s", PQgetvalue(rows, row, 3));
-    d->work = parse(PQgetvalue(rows, row, 4));
+    d->work = object_parse(PQgetvalue(rows, row, 4));
     d->channel = line->channel;
     d->renew_at = clock_us() + state.lease / 3;
     list_append(&state.deliveries, &d->list);
@@ -291,7 +176,7 @@ static void begin(const PGresult *rows, int row) {
     state.count++;
     throttle_began(&line->throttle, 1);
     if (d->work == NULL)
-        delivery_failed(d, DELIVERY_NEVER, 0, "there is nothing to send");
+        delivery_failed(d, DELIVERY_UNFIT, 0, "there is nothing to send");
     else
         line->channel->send(d);
 }
@@ -322,7 +207,7 @@ static bool ask(int64_t now) {
     state.names.len = state.most.len = 0;
     buffer_char(&state.names, '{');
     buffer_char(&state.most, '{');
-    for (unsigned i = 0; i < LINES; i++) {
+    for (unsigned i = 0; i < LINE_COUNT; i++) {
         struct line *line = &lines[i];
         unsigned room =
             line->under_way < line->channel->at_once ? line->channel->at_once - line->under_way : 0;
@@ -365,38 +250,6 @@ static void notice(void) {
 
 /* --- the process ----------------------------------------------------------------------------- */
 
-static void write_metrics(struct buffer *out) {
-    static const struct {
-        const char *name, *type, *help;
-    } heads[] = {
-        {"done", "counter", "Attempts that the far side took."},
-        {"failed", "counter", "Attempts that failed and are made again."},
-        {"dead", "counter", "Deliveries that the far side will never take."},
-        {"under_way", "gauge", "Attempts under way."},
-        {"ready", "gauge", "Whether the channel is set up and may send."},
-        {"paused", "gauge", "Whether the channel pauses because attempts failed in a row."},
-    };
-
-    for (unsigned k = 0; k < sizeof(heads) / sizeof(heads[0]); k++) {
-        const char *suffix = strcmp(heads[k].type, "counter") == 0 ? "_total" : "";
-
-        buffer_format(out, "# HELP clinicq_deliver_%s%s %s\n# TYPE clinicq_deliver_%s%s %s\n",
-                      heads[k].name, suffix, heads[k].help, heads[k].name, suffix, heads[k].type);
-        for (unsigned i = 0; i < LINES; i++) {
-            const struct line *line = &lines[i];
-            const uint64_t values[] = {line->done,
-                                       line->failed,
-                                       line->dead,
-                                       line->under_way,
-                                       line->on && line->missing == NULL,
-                                       throttle_is_open(&line->throttle)};
-
-            buffer_format(out, "clinicq_deliver_%s%s{channel=\"%s\"} %llu\n", heads[k].name, suffix,
-                          line->channel->name, (unsigned long long) values[k]);
-        }
-    }
-}
-
 static const char *not_ready(void) {
     return loop_draining()                                     ? "draining"
            : !pool_ready(CALL_SLOW) || !pool_ready(CALL_WRITE) ? "no database connection"
@@ -428,7 +281,7 @@ static int64_t next(void) {
 }
 
 static void reload(void) {
-    open_channels(state.config);
+    lines_read(state.config);
     state.settings.at = 0;
     log_event(LOG_INFO, "SIGHUP: log file and secrets were read again");
 }
@@ -440,8 +293,8 @@ static bool drained(void) {
     return state.count == 0 && !state.taking;
 }
 
-/* A few connections do: one that takes, and listens; those that say how attempts ended; those that
- * read images. */
+/* A few connections do, all of which listen: one that takes, those that say how attempts ended, and
+ * those that read images. */
 static void open_pool(const struct config *c) {
     struct config own = *c;
 
@@ -466,7 +319,7 @@ static void open_admin(const struct config *c) {
     struct config own = *c;
 
     own.metrics_port = c->deliver_metrics_port;
-    admin_open(&own, not_ready, write_metrics);
+    admin_open(&own, not_ready, lines_write_metrics);
 }
 
 /* What was not done is taken by another deliverer when its time is over. */
@@ -479,6 +332,13 @@ static void drop_all(void) {
         d->renewing = false;
         forget(d);
     }
+    for (struct list *n = state.forgotten.next; n != &state.forgotten;) {
+        struct delivery *d = list_item(n, struct delivery, list);
+
+        n = n->next;
+        free_delivery(d);
+    }
+    list_init(&state.forgotten);
 }
 
 void deliver(const struct config *c) {
@@ -486,11 +346,10 @@ void deliver(const struct config *c) {
 
     state.config = c;
     list_init(&state.deliveries);
+    list_init(&state.forgotten);
     loop_open();
     transfers_open(c);
-    for (unsigned i = 0; i < LINES; i++)
-        throttle_open(&lines[i].throttle, lines[i].channel != &channel_webhook);
-    open_channels(c);
+    lines_open(c);
     open_pool(c);
     open_admin(c);
     log_event(LOG_INFO, "clinicq-shim %s delivers", CLINICQ_VERSION);
@@ -500,10 +359,7 @@ void deliver(const struct config *c) {
     outcome_close();
     drop_all();
     pool_close();
-    for (unsigned i = 0; i < LINES; i++) {
-        lines[i].channel->close();
-        free(lines[i].settings);
-    }
+    lines_close();
     transfers_close();
     admin_close();
     loop_close();

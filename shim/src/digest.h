@@ -9,7 +9,6 @@
 #include <stddef.h>
 
 #define SHA256_SIZE 32
-#define SHA1_SIZE   20
 #define MD5_SIZE    16
 
 /* out has room for EVP_MAX_MD_SIZE bytes; the number of them is returned. */

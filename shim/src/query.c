@@ -37,6 +37,18 @@ size_t percent_decode(char *out, const char *in, size_t len, bool plus_is_blank)
     return n;
 }
 
+void percent_encode(struct buffer *out, const char *text) {
+    static const char unreserved[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+
+    for (; *text != '\0'; text++) {
+        if (strchr(unreserved, *text) != NULL)
+            buffer_char(out, *text);
+        else
+            buffer_format(out, "%%%02X", (unsigned char) *text);
+    }
+}
+
 /* scratch has room for the pair and two NULs */
 static bool add_pair(struct json_object *object, char *scratch, const char *pair, size_t len) {
     const char *equals = memchr(pair, '=', len);

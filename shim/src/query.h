@@ -5,11 +5,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct buffer;
 struct json_object;
 
 /* Decodes into out (room for len bytes) and returns the length. A '%' that two hexadecimal digits
  * do not follow stays as it is. */
 size_t percent_decode(char *out, const char *in, size_t len, bool plus_is_blank);
+
+/* Adds text, all of it encoded but what is unreserved (RFC 3986, 2.3): good in queries and forms.
+ */
+void percent_encode(struct buffer *out, const char *text);
 
 enum query_fault { QUERY_OK, QUERY_ENCODING, QUERY_TOO_MANY };
 

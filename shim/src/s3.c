@@ -14,7 +14,9 @@ struct s3_account s3_account;
 void s3_request(struct s3_delivery *s, const char *method, const char *query, const char *sha256) {
     const struct s3_account *a = &s3_account;
     struct buffer text = {0};
+    char empty[S3_HEX_SIZE];
 
+    s3_hash("", 0, empty);
     transfer_free(s->transfer);
     buffer_format(&text, "%s%s%s", s->url.data, query[0] != '\0' ? "?" : "", query);
     s->transfer = transfer_new(method, text.data);
@@ -22,7 +24,7 @@ void s3_request(struct s3_delivery *s, const char *method, const char *query, co
     buffer_format(&text, "aws:amz:%s:s3", a->region);
     transfer_sign(s->transfer, text.data, a->access_key, a->secret_key);
     buffer_free(&text);
-    transfer_header(s->transfer, "x-amz-content-sha256: %s", sha256);
+    transfer_header(s->transfer, "x-amz-content-sha256: %s", sha256 != NULL ? sha256 : empty);
 }
 
 void s3_describe(struct s3_delivery *s) {

@@ -50,7 +50,7 @@ extern struct s3_account s3_account;
 
 /* A signed request for the object. query: canonical, that is its names sorted, each with '=', its
  * values encoded, for libcurl 7.88 signs it as it stands; or "". sha256: of its body, in
- * hexadecimal. */
+ * hexadecimal; NULL where it has none. */
 void s3_request(struct s3_delivery *s, const char *method, const char *query, const char *sha256);
 /* What is stored with the object. */
 void s3_describe(struct s3_delivery *s);

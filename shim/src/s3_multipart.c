@@ -3,6 +3,8 @@
  * ever. */
 #include "s3.h"
 
+#include "query.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,7 +28,7 @@ static void aborted(struct s3_delivery *s) {
 
 /* Whether aborting succeeds changes nothing: a rule of the bucket's life cycle does the rest. */
 static void give_up(struct s3_delivery *s) {
-    char query[sizeof(s->upload->id) + 16], sha256[S3_HEX_SIZE];
+    char query[sizeof(s->upload->id) + 16];
 
     s->torn = false;
     if (s->upload->id[0] == '\0') {
@@ -34,8 +36,7 @@ static void give_up(struct s3_delivery *s) {
         return;
     }
     snprintf(query, sizeof(query), "uploadId=%s", s->upload->id);
-    s3_hash("", 0, sha256);
-    s3_request(s, "DELETE", query, sha256);
+    s3_request(s, "DELETE", query, NULL);
     s3_start(s, 0, aborted);
 }
 
@@ -57,14 +58,11 @@ static void verified(struct s3_delivery *s) {
 }
 
 static void completed(struct s3_delivery *s) {
-    char sha256[S3_HEX_SIZE];
-
     if (!s3_succeeded(s, &s->upload->fault)) {
         give_up(s);
         return;
     }
-    s3_hash("", 0, sha256);
-    s3_request(s, "HEAD", "", sha256);
+    s3_request(s, "HEAD", "", NULL);
     s3_start(s, 0, verified);
 }
 
@@ -163,22 +161,9 @@ static void next_part(struct s3_delivery *s) {
     hash_part(s);
 }
 
-/* RFC 3986, 2.3: the rest is written as octets. */
-static void encode(char *out, const char *text) {
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char) *text;
-
-        if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-            strchr("-._~", c) != NULL)
-            *out++ = (char) c;
-        else
-            out += sprintf(out, "%%%02X", c);
-    }
-    *out = '\0';
-}
-
 static void created(struct s3_delivery *s) {
     struct s3_upload *u = s->upload;
+    struct buffer encoded = {0};
     char id[S3_ID_SIZE];
 
     if (!s3_succeeded(s, &u->fault)) {
@@ -189,21 +174,21 @@ static void created(struct s3_delivery *s) {
         /* libcurl 8.14 signs %2B as %20; the next upload has another id */
         give_up_because(s, DELIVERY_AGAIN, "S3's id for an upload has a + and cannot be signed");
     } else {
-        encode(u->id, id);
+        percent_encode(&encoded, id);
+        snprintf(u->id, sizeof(u->id), "%s", encoded.data);
+        buffer_free(&encoded);
         next_part(s);
     }
 }
 
 void s3_upload_begin(struct s3_delivery *s) {
     struct s3_upload *u = s->upload = memory_zero(1, sizeof(*u));
-    char sha256[S3_HEX_SIZE];
 
     u->hash = EVP_MD_CTX_new();
     u->whole = EVP_MD_CTX_new();
     EVP_DigestInit_ex(u->whole, EVP_sha256(), NULL);
     buffer_text(&u->list, "<CompleteMultipartUpload>");
-    s3_hash("", 0, sha256);
-    s3_request(s, "POST", "uploads=", sha256);
+    s3_request(s, "POST", "uploads=", NULL);
     s3_describe(s);
     transfer_body(s->transfer, "", 0);
     s3_start(s, 0, created);

@@ -25,7 +25,7 @@ struct transfer {
     void *read_arg;
     struct buffer reply;
     bool refused, too_large, under_way;
-    bool http, is_signed;
+    bool http, https, is_signed;
     bool connects;     /* and does nothing else */
     const char *fault; /* NULL: a whole answer came */
     CURLcode code;
@@ -153,20 +153,32 @@ static size_t read_body(void *arg, char *out, size_t room) {
     return room;
 }
 
-/* https, or http to this machine. */
-static bool may_go(const char *url) {
-    static const char *const here[] = {"http://127.0.0.1", "http://localhost", "http://[::1]"};
+static bool is_this_machine(const char *host) {
+    static const char *const names[] = {"127.0.0.1", "localhost", "[::1]"};
 
-    if (strncmp(url, "http://", 7) != 0)
-        return true;
-    for (size_t i = 0; i < sizeof(here) / sizeof(here[0]); i++) {
-        size_t len = strlen(here[i]);
-
-        if (strncmp(url, here[i], len) == 0 &&
-            (url[len] == '\0' || url[len] == ':' || url[len] == '/' || url[len] == '?'))
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(host, names[i]) == 0)
             return true;
-    }
     return false;
+}
+
+/* As libcurl will read the address: to it, what stands in front of an @ is no host. */
+static void read_address(struct transfer *t, const char *url) {
+    CURLU *parsed = curl_url();
+    char *scheme = NULL, *host = NULL;
+
+    if (parsed == NULL)
+        log_fatal("out of memory");
+    if (curl_url_set(parsed, CURLUPART_URL, url, CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME) ==
+            CURLUE_OK &&
+        curl_url_get(parsed, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+        curl_url_get(parsed, CURLUPART_HOST, &host, 0) == CURLUE_OK) {
+        t->https = strcmp(scheme, "https") == 0;
+        t->refused = strcmp(scheme, "http") == 0 && !is_this_machine(host);
+    }
+    curl_free(scheme);
+    curl_free(host);
+    curl_url_cleanup(parsed);
 }
 
 struct transfer *transfer_new(const char *method, const char *url) {
@@ -175,21 +187,31 @@ struct transfer *transfer_new(const char *method, const char *url) {
     t->easy = curl_easy_init();
     if (t->easy == NULL)
         log_fatal("out of memory");
-    t->refused = !may_go(url);
+    t->http = method != NULL;
+    read_address(t, url);
     curl_easy_setopt(t->easy, CURLOPT_URL, url);
     curl_easy_setopt(t->easy, CURLOPT_PRIVATE, (void *) t);
     curl_easy_setopt(t->easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(t->easy, CURLOPT_PROTOCOLS_STR,
-                     t->refused ? "https" : "http,https,smtp,smtps");
+                     !t->http     ? "smtp,smtps"
+                     : t->refused ? "https"
+                                  : "http,https");
+    /* A proxy of the environment's is only for what it cannot read. */
+    if (!t->https)
+        curl_easy_setopt(t->easy, CURLOPT_PROXY, "");
     curl_easy_setopt(t->easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
     curl_easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT, (long) CONNECT_SECONDS);
+    /* A name that is not resolved by then is left to its thread, which the loop would wait for. */
+    curl_easy_setopt(t->easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(t->easy, CURLOPT_WRITEFUNCTION, on_reply);
     curl_easy_setopt(t->easy, CURLOPT_WRITEDATA, (void *) t);
-    if (state.ca_file[0] != '\0')
+    if (state.ca_file[0] != '\0') {
         curl_easy_setopt(t->easy, CURLOPT_CAINFO, state.ca_file);
-    t->http = method != NULL;
-    if (t->http) {
+        curl_easy_setopt(t->easy, CURLOPT_CAPATH, NULL); /* the system's */
+    }
+    if (method != NULL) {
         curl_easy_setopt(t->easy, CURLOPT_CUSTOMREQUEST, method);
+        curl_easy_setopt(t->easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
         curl_easy_setopt(t->easy, CURLOPT_USERAGENT, "ClinicQ/" CLINICQ_VERSION);
         if (strcmp(method, "HEAD") == 0)
             curl_easy_setopt(t->easy, CURLOPT_NOBODY, 1L);
@@ -299,13 +321,6 @@ bool transfer_insecure(const struct transfer *t) {
     default:
         return false;
     }
-}
-
-bool transfer_reached(const struct transfer *t) {
-    long size = 0;
-
-    curl_easy_getinfo(t->easy, CURLINFO_REQUEST_SIZE, &size);
-    return size > 0;
 }
 
 unsigned transfer_status(const struct transfer *t) {

@@ -53,8 +53,6 @@ void transfer_connect(struct transfer *t, unsigned seconds,
 const char *transfer_fault(const struct transfer *t);
 /* Whether it failed because TLS did not come about. */
 bool transfer_insecure(const struct transfer *t);
-/* Whether the request, or a part of it, may have reached the far side. */
-bool transfer_reached(const struct transfer *t);
 unsigned transfer_status(const struct transfer *t); /* HTTP or SMTP; 0: none came */
 const struct buffer *transfer_reply(const struct transfer *t);
 /* The answer as a JSON object, to be put; NULL where it is none. */

@@ -112,6 +112,22 @@ for code in 530 535 553; do
     pauses "$code" "^the mail server answered $code to "
     goes_on "$code"
 done
+orders smtp "rate 1 421"
+failed=()
+for step in for-now for-now for-now unfit for-now for-now; do
+    if [ "$step" = unfit ]; then
+        id=$(past_checks "$(letter '"a@b@c.example"')")
+        check "one that no server would be given is given up" becomes "$id" dead
+    else
+        id=$(enqueue email "$(letter)")
+        failed+=("$id")
+        becomes "$id" failed || check "421: it fails" false
+    fi
+done
+check "it tells nothing of the server: five that fail, with it among them, let the channel pause" \
+    grep -q '^clinicq_deliver_paused{channel="email"} 1' <<<"$(curl -fsS "$CLINICQ_DELIVER_METRICS_URL/metrics")"
+orders smtp ok
+for id in "${failed[@]}"; do goes_on "one of the five"; done
 say wrong >"$mail/password"
 pauses "a wrong password" "answered 535 to the log-in"
 say "$CLINICQ_SMTP_PASSWORD" >"$mail/password"

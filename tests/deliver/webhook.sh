@@ -149,6 +149,26 @@ orders second ok
 check "the other one is up again, and takes all of them" flows "$second" 0
 check_is "in order" "$(positions second)" "$(seq -s ' ' 1 $events) "
 settings outbox_lease_seconds=120
+
+# Where nothing may go in the clear, whatever stands in the table; and no proxy sees what goes to this machine.
+for url in http://endpoint.invalid/ http://127.0.0.1:9@endpoint.invalid/ http://localhost@endpoint.invalid/ \
+    http://127.0.0.1.endpoint.invalid/; do
+    owner -v url="$url" <<<"ALTER TABLE clinicq.webhook DISABLE TRIGGER USER; UPDATE clinicq.webhook SET url = :'url' WHERE id = $second;
+        ALTER TABLE clinicq.webhook ENABLE TRIGGER USER;"
+    id=$(event "$second" 0)
+    check "plain HTTP goes nowhere else: $url" becomes "$id" failed
+    check_is "the error says so: $url" "$(error_of "$id")" "plain HTTP is for this machine only"
+    owner -c "DELETE FROM clinicq.outbox WHERE id = $id"
+done
+clinicq_deliver_down
+cp "${CLINICQ_SHIM_BINARY:-$(staged_shim "$CLINICQ_STAGE")}" "${FAR[first]}/clinicq-shim"
+printf '#!/bin/sh\nexport http_proxy=http://127.0.0.1:9 all_proxy=http://127.0.0.1:9\nexec %s "$@"\n' \
+    "${FAR[first]}/clinicq-shim" >"${FAR[first]}/proxied"
+chmod 755 "${FAR[first]}/clinicq-shim"
+clinicq_deliver_up "${FAR[first]}/proxied" || check "a deliverer with a proxy in its environment is up" false
+orders first ok
+id=$(event "$first" $((events + 1)))
+check "a proxy of the environment's is not asked" becomes "$id" 'done'
 no_secret() { ! cat "$CLINICQ_CLUSTER"/deliver.*.log | grep -qF -e "$first_secret" -e "$second_secret" -e "$new_secret"; }
 check "the log holds no secret" no_secret
 unset CLINICQ_WEBHOOK_SECRETS_FILE
