@@ -40,7 +40,8 @@ struct delivery {
     /* deliver.c's own */
     const struct channel *channel;
     struct list list;
-    int64_t renew_at;
+    int64_t renew_at, renew_asked;
+    int64_t ours_until;
     bool ended, renewing, forgotten;
 };
 
@@ -50,6 +51,10 @@ enum delivery_fault {
     DELIVERY_UNFIT,  /* no far side would, and it was not asked: given up */
     DELIVERY_CHANNEL /* it takes nothing from us: credentials, set-up; the channel pauses at once */
 };
+
+/* Whether no other deliverer can have it yet; asked before what is done at the far side cannot be
+ * taken back. Where the database is out of reach it does not stay so. */
+bool delivery_is_ours(const struct delivery *d);
 
 /* result, or NULL, becomes the delivery's and is put. */
 void delivery_done(struct delivery *d, struct json_object *result);

@@ -322,7 +322,9 @@ static void go(struct drive *u, enum drive_step step) {
 
     stop(u);
     u->step = step;
-    if (step == DRIVE_HASH) {
+    if ((step == DRIVE_START || step == DRIVE_SEND) && !delivery_is_ours(u->d)) {
+        delivery_failed(u->d, DELIVERY_AGAIN, 0, "its time was over before it was stored");
+    } else if (step == DRIVE_HASH) {
         if (u->hashed < u->size)
             drive_image_open(u, u->hashed, u->size, hash_on);
         hash_on(u);

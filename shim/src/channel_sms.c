@@ -243,6 +243,10 @@ static void post(struct delivery *d) {
     struct buffer form = {0};
     struct buffer callback = {0};
 
+    if (!delivery_is_ours(d)) {
+        delivery_failed(d, DELIVERY_AGAIN, 0, "its time was over before it was sent");
+        return;
+    }
     buffer_format(&url, "%s" API "%s/Messages.json", sms.url, sms.account);
     add_field(&form, "To", member_text(d->work, "to"));
     add_field(&form, "Body", member_text(d->work, "body"));

@@ -30,7 +30,7 @@ static struct {
     int64_t lease; /* microseconds */
     struct call take;
     bool taking, told;
-    int64_t take_at;
+    int64_t take_at, asked_at;
     struct list deliveries;
     struct list forgotten; /* that are done, while the database is still asked to renew them */
     unsigned count;
@@ -73,13 +73,17 @@ static void forget(struct delivery *d) {
 }
 
 /* The database knows how it ended, or that this process has lost it. */
-static void recorded(void *arg, bool known) {
+static void recorded(void *arg, enum outcome_answer answer) {
     struct delivery *d = arg;
 
-    if (!known)
+    if (answer == OUTCOME_LOST)
         log_event(LOG_INFO, "delivery %lld (%s): attempt %d had been given to another",
                   (long long) d->id, d->channel->name, d->attempt);
     forget(d);
+}
+
+bool delivery_is_ours(const struct delivery *d) {
+    return clock_us() < d->ours_until;
 }
 
 /* The channel's part is over; true the first time. */
@@ -130,7 +134,7 @@ void delivery_failed(struct delivery *d, enum delivery_fault fault, unsigned ret
     outcome_failed(d->id, d->attempt, why, retry_after, given_up, recorded, d);
 }
 
-static void renewed(void *arg, bool known) {
+static void renewed(void *arg, enum outcome_answer answer) {
     struct delivery *d = arg;
 
     d->renewing = false;
@@ -139,10 +143,12 @@ static void renewed(void *arg, bool known) {
         free_delivery(d);
         return;
     }
-    if (known || !end(d))
+    if (answer == OUTCOME_TAKEN)
+        d->ours_until = d->renew_asked + state.lease;
+    if (answer != OUTCOME_LOST || !end(d))
         return;
     throttle_passed(&line_of(d->channel)->throttle);
-    recorded(d, false);
+    recorded(d, OUTCOME_LOST);
 }
 
 /* Those that take long are kept from others. */
@@ -153,6 +159,7 @@ static void renew(int64_t now) {
         n = n->next;
         if (d->ended || d->renewing || now < d->renew_at)
             continue;
+        d->renew_asked = now;
         d->renew_at = now + state.lease / 3;
         d->renewing = true;
         outcome_renew(d->id, d->attempt, renewed, d);
@@ -171,6 +178,7 @@ static void begin(const PGresult *rows, int row) {
     d->work = object_parse(PQgetvalue(rows, row, 4));
     d->channel = line->channel;
     d->renew_at = clock_us() + state.lease / 3;
+    d->ours_until = state.asked_at + state.lease;
     list_append(&state.deliveries, &d->list);
     line->under_way++;
     state.count++;
@@ -241,6 +249,7 @@ static void take(int64_t now) {
     if (!may_take() || (now < state.take_at && !state.told))
         return;
     state.told = false;
+    state.asked_at = now;
     state.taking = ask(now);
 }
 

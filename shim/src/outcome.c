@@ -51,7 +51,7 @@ static void answered(struct call *call) {
         tell_again(o);
         return;
     }
-    o->told(o->arg, known || !given);
+    o->told(o->arg, known ? OUTCOME_TAKEN : given ? OUTCOME_LOST : OUTCOME_SILENT);
     drop(o);
 }
 

@@ -7,8 +7,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* known: false where another deliverer has it by now. Called once, from the loop. */
-typedef void (*outcome_told)(void *arg, bool known);
+enum outcome_answer {
+    OUTCOME_TAKEN,
+    OUTCOME_LOST, /* another deliverer has it by now */
+    OUTCOME_SILENT
+};
+
+/* Called once, from the loop. */
+typedef void (*outcome_told)(void *arg, enum outcome_answer answer);
 
 /* result is copied; NULL: none. */
 void outcome_done(int64_t id, int attempt, struct json_object *result, outcome_told told,
@@ -16,7 +22,7 @@ void outcome_done(int64_t id, int attempt, struct json_object *result, outcome_t
 /* retry_after: seconds, 0 for none. */
 void outcome_failed(int64_t id, int attempt, const char *why, unsigned retry_after, bool never,
                     outcome_told told, void *arg);
-/* Told once; where the database does not answer, as if it were known. */
+/* Told once; OUTCOME_SILENT where the database does not answer. */
 void outcome_renew(int64_t id, int attempt, outcome_told told, void *arg);
 
 void outcome_tick(int64_t now);
