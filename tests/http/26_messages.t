@@ -47,14 +47,16 @@ my $other = new_queue();
 is(change($plain, { queue => $other, %sms })->{json}{notify}, 'sms', 'with a transfer');
 is(db("SELECT count(*) FROM clinicq.visit_contact WHERE visit_id = $plain->{id}"), 0, '... it is the new visit that has it');
 
-# Refused, and nothing is done.
+# Refused, and nothing is done. What follows from the moves so far is written with their places in the feed, so first these.
 my $patient = patient();
+db('SELECT clinicq_api.feed_advance()');
 my $before = snapshot();
 refused(open_visit($patient, json => { %sms, notify_consent => JSON::PP::false }), 400, ['notify_consent'], 'without consent');
 refused(open_visit($patient, json => { notify_to => 'x' }), 400, ['notify_by'], 'without a way');
 refused(open_visit('99-99-997', json => { %sms, notify_to => 'x' }), 400, ['notify_to', 'patient'], 'all that is wrong is named');
 unchanged($before, 'all that was refused');
 set_setting(sms_account => '');
+db('SELECT clinicq_api.feed_advance()');
 $before = snapshot();
 refused(open_visit($patient, json => \%sms), 400, ['notify_by'], 'a channel that is off');
 like(open_visit($patient, json => \%sms)->{content}, qr/sms is not set up here/, '... which says so');

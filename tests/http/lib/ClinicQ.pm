@@ -189,7 +189,10 @@ sub snapshot {
         SQL
 }
 
-sub unchanged ($before, $what) { return is(snapshot(), $before, "$what: nothing was written") }
+sub unchanged ($before, $what) {
+    return is(snapshot(), $before, "$what: nothing was written")
+        || diag(join "\n", map { "@$_" } db_rows('SELECT at, actor_name, door, action, entity, entity_id FROM clinicq.audit_event ORDER BY id DESC LIMIT 5'));
+}
 
 # --- records to work on
 
