@@ -97,6 +97,18 @@ QUERY(room_taken,
       " WHERE v.id = $1 AND o.room_id = $2 AND o.status IN ('START', 'IN_ROOM') AND o.id <> v.id",
       INT8OID, INT8OID);
 
+bool move_is_event(const char *name) {
+    static const char *const others[] = {"open", "priority", "undo", "day_end"};
+
+    for (int i = 0; i < lengthof(rules); i++)
+        if (strcmp(rules[i].name, name) == 0)
+            return true;
+    for (int i = 0; i < lengthof(others); i++)
+        if (strcmp(others[i], name) == 0)
+            return true;
+    return false;
+}
+
 uint32 move_roles(Move move) {
     return rules[move].roles;
 }

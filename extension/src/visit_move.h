@@ -22,6 +22,9 @@ typedef enum Move {
     MOVE_COUNT
 } Move;
 
+/* Whether visit_event.move has such a name: a move, or what else is an event of a visit. */
+extern bool move_is_event(const char *name);
+
 /* Roles that may make a move. */
 extern uint32 move_roles(Move move);
 

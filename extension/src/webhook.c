@@ -8,6 +8,7 @@
 #include "json.h"
 #include "query.h"
 #include "utils/array.h"
+#include "visit_move.h"
 
 PG_FUNCTION_INFO_V1(clinicq_add_webhook);
 PG_FUNCTION_INFO_V1(clinicq_remove_webhook);
@@ -31,18 +32,6 @@ QUERY(queues_unknown,
       " (SELECT FROM clinicq.queue q WHERE q.id = wanted.id) LIMIT 1",
       INT8ARRAYOID);
 
-/* As in clinicq.visit_event.move. */
-static const char *const moves_known[] = {
-    "open",     "start", "in_room", "send_back", "done",     "no_show", "recall", "cancel",
-    "transfer", "hold",  "resume",  "announce",  "priority", "undo",    "day_end"};
-
-static bool is_move(const char *name) {
-    for (int i = 0; i < lengthof(moves_known); i++)
-        if (strcmp(moves_known[i], name) == 0)
-            return true;
-    return false;
-}
-
 void webhook_check(Faults *faults, const char *url, Datum moves, Datum queues) {
     const char *fault = url == NULL || *url == '\0' ? "is required" : address_url_fault(url);
     Datum *names;
@@ -58,7 +47,7 @@ void webhook_check(Faults *faults, const char *url, Datum moves, Datum queues) {
     deconstruct_array(DatumGetArrayTypeP(moves), TEXTOID, -1, false, TYPALIGN_INT, &names, NULL,
                       &count);
     for (int i = 0; i < count; i++)
-        if (!is_move(TextDatumGetCString(names[i]))) {
+        if (!move_is_event(TextDatumGetCString(names[i]))) {
             faults_add(faults, "moves", "must be moves of a visit, as open, start or done");
             break;
         }
